@@ -1,0 +1,35 @@
+"""`gateway` and `python -m gateway`: run a command, turn whatever goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+from gateway.errors import ConfigError, GatewayError
+
+DONE, FAILED, WRONG = 0, 1, 2
+"""Exit codes: done; failed at work; wrong usage or configuration."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command of `arguments` (None: of the process) and return the exit code. Errors go to stderr, one line."""
+    from gateway.cli import UsageError, app
+
+    try:
+        return app(arguments, prog_name="gateway", standalone_mode=False) or DONE
+    except UsageError as error:
+        return _failed(getattr(error, "format_message", error.__str__)(), WRONG)
+    except ConfigError as error:
+        return _failed(str(error), WRONG)
+    except GatewayError as error:
+        return _failed(str(error), FAILED)
+    except OSError as error:
+        return _failed(str(error), FAILED)
+
+
+def _failed(message: str, code: int) -> int:
+    print(f"gateway: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
