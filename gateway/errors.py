@@ -2,6 +2,12 @@
 
 GatewayError
 ├── ConfigError                  the configuration cannot be used
+├── RequestRefused               downstream sent a head that is not served
+├── ResponseRefused              an answer's head whose framing is doubtful
+├── ProxyHeaderRefused           no valid PROXY protocol header
+├── EngineError                  the embedded Protection API
+│   ├── CallRefused              a call that is answered without a judgement
+│   └── ListenError              its address, socket file or certificate cannot be used
 └── ChannelError                 supervisor <-> child
     ├── ChannelClosed            the other side is gone
     ├── ChannelTimeout           the other side does not read
@@ -20,6 +26,39 @@ class GatewayError(Exception):
 
 class ConfigError(GatewayError):
     """The configuration cannot be used; the text says where (file, line, key) and what is accepted."""
+
+
+class RequestRefused(GatewayError):
+    """A request that is answered by ourselves and never forwarded. status: what to answer; reason: metric label."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+
+
+class ResponseRefused(GatewayError):
+    """An origin's or the Protection API's answer that two readers could understand differently (RFC 9112 6.3)."""
+
+
+class ProxyHeaderRefused(GatewayError):
+    """The connection does not begin with a valid PROXY protocol header (v1 or v2), or its sender is not trusted."""
+
+
+class EngineError(GatewayError):
+    """The embedded Protection API cannot do what it was asked to do."""
+
+
+class CallRefused(EngineError):
+    """A call to the embedded Protection API that describes no request. status: 400, 413 or 415; the text says why."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class ListenError(EngineError):
+    """The embedded Protection API cannot listen where it should."""
 
 
 class ChannelError(GatewayError):
