@@ -1,11 +1,11 @@
-"""Hop-by-hop headers, Expect and Upgrade: what ends at the gateway and what is the gateway's own (RFC 9110 7.6, 7.8, 10.1)."""
+"""Hop-by-hop headers, Expect and Upgrade: what ends at the gateway (RFC 9110 7.6, 7.8, 10.1)."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from fakes import Step
+from fakes import Step, decision
 
 HOST = (b"host", b"shop.example")
 
@@ -133,8 +133,6 @@ async def test_websocket_handshake_is_checked_and_not_yet_tunnelled(edge):
 
 
 async def test_websocket_handshake_blocked_gets_the_block(edge):
-    from fakes import decision
-
     world = await edge()
     world.protection.default = decision(403, body=b"no")
     response = await world.ask(WEBSOCKET)
@@ -160,8 +158,6 @@ async def test_expect_continue_gets_100_and_then_the_body_is_read(edge):
 
 async def test_expect_continue_of_a_blocked_request_gets_the_block_without_100(edge):
     """The body of a blocked request is never asked for."""
-    from fakes import decision
-
     world = await edge()
     world.protection.default = decision(403, body=b"no")
     async with await world.connect() as client:
@@ -220,8 +216,6 @@ async def test_body_nothing_of_it_reaches_the_origin_before_the_decision(edge):
     """I3: neither a connection's bytes nor a head leave for the origin while the check is open."""
     world = await edge()
     gate = asyncio.Event()
-    from fakes import decision
-
     world.protection.scripts.append([gate, decision(200)])
     async with await world.connect() as client:
         client.send(POST + b"\r\nhello")

@@ -8,8 +8,10 @@ innocent request behind it: a gateway that loses the framing would serve that on
 from __future__ import annotations
 
 from dataclasses import dataclass
+from json import loads
 
 import pytest
+from fakes import eventually
 
 BEHIND = b"GET /behind HTTP/1.1\r\nHost: shop.example\r\n\r\n"
 
@@ -203,13 +205,15 @@ async def test_head_refused_local_reply_is_whole(edge):
         plain = await client.read_response()
     async with await world.connect() as client:
         client.send(b"GET /none HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nContent-Length: 1_0\r\n\r\n")
-        await client.read_response()
+        json = await client.read_response()
     assert plain.status == 400
     assert plain.value(b"content-length") == b"%d" % len(plain.body)
     assert plain.body
     assert plain.values(b"via") == []
     assert plain.value(b"x-request-id")
-    await world.counted("requests", {})
+    assert (json.status, json.value(b"content-type")) == (400, b"application/json")
+    assert isinstance(loads(json.body), dict)
+    await eventually(lambda: world.gateway.count("requests", "rejected", "4xx") == 2, "both to be counted as rejected")
 
 
 CHUNKED = b"POST /a HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\n\r\n"
