@@ -2,6 +2,9 @@
 
 GatewayError
 ├── ConfigError                  the configuration cannot be used
+├── SupervisorError              the processes as a whole
+│   ├── StartError               the gateway cannot start: an address in use, a worker that refuses its configuration
+│   └── ReloadError              a new configuration is not taken over; the former one stays in force
 ├── RequestRefused               downstream sent a head that is not served
 ├── ResponseRefused              an answer's head whose framing is doubtful
 ├── ProxyHeaderRefused           no valid PROXY protocol header
@@ -75,3 +78,15 @@ class ChannelTimeout(ChannelError):
 
 class ChannelProtocolError(ChannelError):
     """What was received is no message, or what should be sent is over the limit."""
+
+
+class SupervisorError(GatewayError):
+    """The processes as a whole cannot do what was asked."""
+
+
+class StartError(SupervisorError):
+    """The gateway cannot start; the text names the key or the process."""
+
+
+class ReloadError(SupervisorError):
+    """A new configuration is not taken over; the former one stays in force."""
