@@ -335,12 +335,16 @@ class Totals:
 
         None if nothing was observed; the largest bound for what lies past it.
         """
-        metric = self._metrics[name]
-        assert isinstance(metric, Histogram)
-        counts = [0] * (len(metric.bounds) + 1)
+        bounds = self._histogram(name).bounds
+        counts = self.bucket_counts(name)
+        return {quantile: _estimate(bounds, counts, quantile) for quantile in wanted}
+
+    def bucket_counts(self, name: str) -> list[int]:
+        """The counts per bucket (the last is +Inf) of all series of a histogram."""
+        counts = [0] * (len(self._histogram(name).bounds) + 1)
         for tally in self.histograms.get(name, {}).values():
             counts = [old + new for old, new in zip(counts, tally.counts, strict=True)]
-        return {quantile: _estimate(metric.bounds, counts, quantile) for quantile in wanted}
+        return counts
 
     def expose(self) -> bytes:
         """The Prometheus text format (0.0.4), every metric of the list with HELP and TYPE."""
@@ -350,6 +354,11 @@ class Totals:
             self._registry = CollectorRegistry()
             self._registry.register(_Collector(self))
         return generate_latest(self._registry)
+
+    def _histogram(self, name: str) -> Histogram:
+        metric = self._metrics[name]
+        assert isinstance(metric, Histogram)
+        return metric
 
     def _validate(self, delta: Delta) -> None:
         for section, kind in (("counters", Counter), ("histograms", Histogram), ("gauges", Gauge)):

@@ -1,0 +1,60 @@
+"""What a reload may change, how a changed file is noticed, and what became of the last reload."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gateway.config import Config
+from gateway.metrics import Metrics
+
+# Sockets are bound and processes counted once, at the start. Everything else is swapped while traffic flows.
+RESTART_KEYS = ("listeners", "workers", "admin.address")
+
+
+def changed_restart_keys(old: Config, new: Config) -> list[str]:
+    """The keys that differ and need a restart, dotted, in the order of RESTART_KEYS."""
+    before, after = old.dump(reveal_secrets=True), new.dump(reveal_secrets=True)
+    return [key for key in RESTART_KEYS if _value(before, key) != _value(after, key)]
+
+
+def file_signature(path: Path) -> tuple[int, int, int] | None:
+    """What differs when a file was written, replaced, or its symbolic link turned (Kubernetes); None without one."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+class Reloads:
+    """The outcome of the last (re)load, for the metrics and /status.json."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.error: str | None = None
+        self._at_s = time.time()
+        self._metrics = metrics
+
+    def succeeded(self) -> None:
+        self.error = None
+        self._at_s = time.time()
+        self._metrics.config_last_reload_successful.values[()] = 1
+        self._metrics.config_last_reload_timestamp.values[()] = self._at_s
+
+    def failed(self, error: str) -> None:
+        self.error = error
+        self._at_s = time.time()
+        self._metrics.config_last_reload_successful.values[()] = 0
+
+    def status(self) -> dict[str, Any]:
+        at = datetime.fromtimestamp(self._at_s, UTC).isoformat(timespec="seconds")
+        return {"ok": self.error is None, "error": self.error, "at": at}
+
+
+def _value(dump: dict[str, Any], key: str) -> object:
+    value: Any = dump
+    for part in key.split("."):
+        value = value[part]
+    return value
