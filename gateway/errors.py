@@ -5,6 +5,7 @@ GatewayError
 ├── SupervisorError              the processes as a whole
 │   ├── StartError               the gateway cannot start: an address in use, a worker that refuses its configuration
 │   └── ReloadError              a new configuration is not taken over; the former one stays in force
+├── PortTaken                    a port of the demo is in use or not allowed
 ├── RequestRefused               downstream sent a head that is not served
 ├── ResponseRefused              an answer's head whose framing is doubtful
 ├── ProxyHeaderRefused           no valid PROXY protocol header
@@ -29,6 +30,10 @@ class GatewayError(Exception):
 
 class ConfigError(GatewayError):
     """The configuration cannot be used; the text says where (file, line, key) and what is accepted."""
+
+
+class PortTaken(GatewayError):
+    """A port of `gateway demo` cannot be used; the text says which, and how to choose another."""
 
 
 class RequestRefused(GatewayError):

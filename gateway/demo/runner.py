@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.config import parse_config
 from gateway.demo.origin import SampleOrigin
-from gateway.errors import GatewayError
+from gateway.errors import PortTaken
 from gateway.healthcheck import readiness
 
 HOST = "127.0.0.1"
@@ -34,10 +34,6 @@ BROWSER_HEADERS = {
     "Priority": "u=0, i",
 }
 """What Firefox sends for a typed address, in its order."""
-
-
-class PortTaken(GatewayError):
-    """The demo's port cannot be used; the text says how to choose another."""
 
 
 @dataclass(frozen=True, slots=True)
