@@ -14,9 +14,12 @@ RUN python -m venv /opt/gateway
 ENV PATH=/opt/gateway/bin:$PATH
 # The dependencies by themselves first: this layer is kept as long as pyproject.toml stays the same.
 COPY pyproject.toml README.md LICENSE ./
-RUN mkdir gateway && touch gateway/__init__.py && pip install --no-cache-dir . && pip uninstall --yes protection-gateway
+RUN mkdir gateway && touch gateway/__init__.py \
+    && pip install --no-cache-dir . \
+    && pip uninstall --yes protection-gateway \
+    && rm -rf gateway build ./*.egg-info
 COPY gateway gateway
-RUN pip install --no-cache-dir --no-deps . && python -m compileall -q /opt/gateway
+RUN pip install --no-cache-dir --no-deps .
 
 FROM python:${PYTHON}
 RUN groupadd --system --gid 10001 gateway \
