@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -244,3 +245,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     for blob in issued.cert_chain_pems:
         blob.write_to_path(str(paths.certificate_file), append=True)
     return paths
+
+
+@pytest.fixture
+def unused_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that refuses: bound, so that nobody else gets it, and not listening."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])

@@ -665,6 +665,13 @@ class Client:
 
         return await within(read(), "the gateway to close the connection")
 
+    def pause(self) -> None:
+        """Reads no more from the socket until `resume`."""
+        self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    def resume(self) -> None:
+        self._writer.transport.resume_reading()  # type: ignore[attr-defined]
+
     def half_close(self) -> None:
         """FIN: nothing more to send, still reading."""
         self._writer.write_eof()

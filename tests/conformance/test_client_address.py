@@ -45,9 +45,16 @@ async def test_forwarding_headers_of_a_stranger_are_replaced_and_sent_as_evidenc
 
 @pytest.mark.parametrize(
     "alias",
-    [b"X_Forwarded_For", b"X-Forwarded_For", b"x_real_ip", b"X_Forwarded_Proto", b"X_Forwarded_Host", b"X.Request.Id",
-     b"X_Forwarded_Port"],
-)  # fmt: skip
+    [
+        b"X_Forwarded_For",
+        b"X-Forwarded_For",
+        b"x_real_ip",
+        b"X_Forwarded_Proto",
+        b"X_Forwarded_Host",
+        b"X.Request.Id",
+        b"X_Forwarded_Port",
+    ],
+)
 async def test_forwarding_header_alias_is_dropped(edge, alias):
     """A server behind us that maps `-` and `_` to one variable must not read the client's copy, trusted or not."""
     for config in ({}, TRUSTED):
@@ -56,9 +63,20 @@ async def test_forwarding_header_alias_is_dropped(edge, alias):
         assert world.origin.relayed() == [(b"host", b"shop.example")]
 
 
-@pytest.mark.parametrize("name", [b"Forwarded", b"True-Client-IP", b"X-Forwarded-Prefix", b"X-Forwarded-Uri",
-                                  b"X-Forwarded-Method", b"X-Original-URL", b"X-Rewrite-URL", b"CF-Connecting-IP",
-                                  b"X-Client-IP"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"Forwarded",
+        b"True-Client-IP",
+        b"X-Forwarded-Prefix",
+        b"X-Forwarded-Uri",
+        b"X-Forwarded-Method",
+        b"X-Original-URL",
+        b"X-Rewrite-URL",
+        b"CF-Connecting-IP",
+        b"X-Client-IP",
+    ],
+)
 async def test_other_forwarding_header_of_a_stranger_never_decides(edge, name):
     """P05: the address that is checked and forwarded stays the socket's, whatever else claims one."""
     world = await edge()
@@ -178,9 +196,11 @@ async def test_excluded_address_is_bypassed_by_the_found_address_alone(edge):
 
 PROXY_V1 = b"PROXY TCP4 6.6.6.6 127.0.0.1 4242 8080\r\n"
 PROXY_V2 = (
-    b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes([6, 6, 6, 6, 127, 0, 0, 1]) + (4242).to_bytes(2, "big")
+    b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"
+    + bytes([6, 6, 6, 6, 127, 0, 0, 1])
+    + (4242).to_bytes(2, "big")
     + (8080).to_bytes(2, "big")
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("preamble", [PROXY_V1, PROXY_V2], ids=["v1", "v2"])
