@@ -278,25 +278,29 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 class ScriptedServer:
-    """See the module's docstring. `journal` is shared between servers: (name, what, number) in the order of events."""
+    """See the module's docstring. `journal` may be shared between servers: (name, what, number) in order of events."""
 
     name = "server"
     default: ScriptSource = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-    def __init__(self, journal: list[tuple[str, str, int]] | None = None, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *, tls: ssl.SSLContext | None = None, unix: str | None = None) -> None:
         self.port = 0
         self.requests: list[Request] = []
         self.connections: list[Connection] = []
         self.violations: list[str] = []
         self.scripts: deque[ScriptSource] = deque()
-        self.journal = [] if journal is None else journal
+        self.journal: list[tuple[str, str, int]] = []
         self._tls = tls
+        self._unix = unix
         self._server: asyncio.Server | None = None
 
     # -- life
 
     async def start(self) -> None:
-        """Listens on 127.0.0.1, on the port of the last time if there was one."""
+        """Listens on the unix path or on 127.0.0.1, on the port of the last time if there was one."""
+        if self._unix:
+            self._server = await asyncio.start_unix_server(self._serve, self._unix, limit=READ_LIMIT_BYTES)
+            return
         listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
         self.port = listener.getsockname()[1]
         self._server = await asyncio.start_server(self._serve, sock=listener, limit=READ_LIMIT_BYTES, ssl=self._tls)
@@ -464,8 +468,8 @@ class RecordingProtection(ScriptedServer):
 
     name = "protection"
 
-    def __init__(self, journal: list[tuple[str, str, int]] | None = None, *, tls: ssl.SSLContext | None = None) -> None:
-        super().__init__(journal, tls=tls)
+    def __init__(self, *, tls: ssl.SSLContext | None = None, unix: str | None = None) -> None:
+        super().__init__(tls=tls, unix=unix)
         self.default = decision(200)
 
     def payload(self, number: int = 1) -> dict[str, Any]:
@@ -579,6 +583,15 @@ class Client:
             lambda: protocol, sock=raw, ssl=tls, server_hostname="localhost" if tls else None
         )
         transport, _ = await within(opening, "a connection")
+        return cls(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+
+    @classmethod
+    async def connect_unix(cls, path: str) -> Client:
+        """A connection to a unix socket."""
+        loop = asyncio.get_running_loop()
+        reader = _KeepingReader(limit=READ_LIMIT_BYTES, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport, _ = await within(loop.create_unix_connection(lambda: protocol, path), "a connection")
         return cls(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
     async def __aenter__(self) -> Client:

@@ -22,7 +22,8 @@ START_S = 20.0
 
 BROWSER = (
     b"GET / HTTP/1.1\r\nHost: shop.example\r\n"
-    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36\r\n"
+    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    b"Chrome/131.0.0.0 Safari/537.36\r\n"
     b"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n"
     b"Accept-Language: en-GB,en;q=0.9\r\nAccept-Encoding: gzip, deflate, br\r\nUpgrade-Insecure-Requests: 1\r\n"
     b'Sec-CH-UA: "Chromium";v="131", "Not_A Brand";v="24"\r\nSec-CH-UA-Mobile: ?0\r\nSec-CH-UA-Platform: "Linux"\r\n'
@@ -35,7 +36,7 @@ async def until(condition: Callable[[], Awaitable[object]], what: str) -> None:
     """Asks `condition` again and again for at most START_S: it looks at other processes, which signal nothing."""
     try:
         async with asyncio.timeout(START_S):
-            while not await condition():
+            while not await condition():  # noqa: ASYNC110 - no event of another process reaches us
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"waited {START_S} s in vain for {what}") from None
@@ -128,6 +129,11 @@ class GatewayProcess:
                 if sample.name == name:
                     found[sample.labels[label] if label else ""] += int(sample.value)
         return found
+
+
+def exists(pid: int) -> bool:
+    """Whether that process is still there."""
+    return Path(f"/proc/{pid}").exists()
 
 
 def _arguments(pid: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fakes import OK, Step, TruncatedError, decision, eventually
+from fakes import OK, Client, RecordingOrigin, RecordingProtection, Step, TruncatedError, decision, eventually
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop.example\r\n\r\n"
 POST = b"POST /a HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 5\r\n\r\nhello"
@@ -120,6 +120,30 @@ async def test_http_1_0_without_host_is_served_for_a_catch_all_site(edge):
         assert await client.read_to_end() == b""
     assert response.status in (200, 400)
     assert [len(request.head.values(b"host")) for request in world.origin.requests] in ([], [1])
+
+
+async def test_unix_sockets_on_every_side_carry_an_exchange(edge, tmp_path):
+    """`unix:` addresses for the listener, the origin and the Protection API; a local caller's address is loopback."""
+    origin, api = RecordingOrigin(unix=str(tmp_path / "o")), RecordingProtection(unix=str(tmp_path / "p"))
+    await origin.start()
+    await api.start()
+    world = await edge(
+        {
+            "listeners": [{"address": f"unix:{tmp_path}/l"}, {"address": "127.0.0.1:0"}],
+            "protection": {"endpoint": f"unix:{tmp_path}/p"},
+        },
+        site={"origin": {"servers": [f"unix:{tmp_path}/o"]}},
+    )
+    async with await Client.connect_unix(f"{tmp_path}/l") as client:
+        client.send(GET)
+        assert (await client.read_response()).body == b"ok"
+    assert origin.requests[0].head.values(b"host") == [b"shop.example"]
+    assert api.requests[0].line == b"POST /validate-request HTTP/1.1"
+    assert api.payload()["IP"] in ("127.0.0.1", "::1")
+    assert world.origin.requests == []
+    for server in (origin, api):
+        await server.stop()
+        assert server.violations == []
 
 
 async def test_two_clients_do_not_wait_for_each_other(edge):
@@ -368,9 +392,7 @@ async def test_reload_changes_the_next_request_and_not_the_one_in_flight(edge):
         client.send(get(b"/1"))
         await world.origin.received(1)
         protection = {**world.config["protection"], "mode": "off"}
-        await world.gateway.reload(
-            {**world.config, "listeners": world.config["listeners"] or listeners, "protection": protection}
-        )
+        await world.gateway.reload({**world.config, "protection": protection})
         gate.set()
         assert (await client.read_response()).status == 200
         client.send(get(b"/2"))

@@ -257,6 +257,39 @@ async def test_failure_pool_full_alone_is_its_own_reason(edge):
     assert failures.get(("pool_full",), 0) >= 3
 
 
+KINDS = {
+    "websocket": b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    "grpc": b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Type: application/grpc\r\nTE: trailers\r\nContent-Length: 2\r\n\r\n\0\0",
+    "expect": b"POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+    "head": b"HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n",
+    "chunked": b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", KINDS.values(), ids=KINDS)
+async def test_failure_block_holds_for_every_kind_of_request(edge, sent):
+    """D02: nothing slips past a closed gate because of what it looks like."""
+    world = await edge({"protection": {"on_failure": "block"}})
+    world.protection.default = decision(500)
+    assert (await world.ask(sent)).status == 503
+    assert world.origin.connections == []
+
+
+@pytest.mark.parametrize("encoding", ["json", "form"])
+async def test_check_of_an_absurd_request_keeps_the_budget_and_is_answered(edge, encoding):
+    """Section 3: 24 kB after encoding, whatever the fields hold; cutting is counted and never a failure."""
+    world = await edge({"protection": {"encoding": encoding, "field_limits": {"UserAgent": 30_000, "Referer": 30_000}}})
+    world.protection.default = decision(403)
+    fields = b"".join(name + b": " + b"\xc3\xa9" * 9000 + b"\r\n" for name in (b"User-Agent", b"Referer", b"Accept"))
+    assert (await world.ask(GET[:-2] + fields + b"\r\n")).status == 403
+    assert len(world.protection.requests[0].body) <= 24_576
+    payload = world.protection.payload()
+    assert (payload["IP"], payload["Request"], payload["Accept"]) == ("127.0.0.1", "/a", "é" * 256)
+    truncated = world.gateway.counts("protection_payload_truncated")
+    assert {labels[0] for labels in truncated} >= {"UserAgent", "Accept"}
+
+
 # ---- answers that belong to nobody -----------------------------------------------------------------------------------
 
 

@@ -334,6 +334,25 @@ async def test_origin_pool_keeps_no_more_idle_connections_than_configured(edge):
         await client.close()
 
 
+async def test_slow_clients_do_not_disturb_the_others(edge):
+    """N01: slow heads, slow bodies and slow readers together; everybody else is served, and all of them end."""
+    world = await edge({"limits": {"head_timeout": "300ms", "body_timeout": "300ms"}})
+    slow = [await world.connect() for _ in range(90)]
+    for client, sent in zip(
+        slow, (GET[:30], b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx", GET[:1]) * 30, strict=True
+    ):
+        client.send(sent)
+    async with await world.connect() as brisk:
+        for _ in range(100):
+            brisk.send(GET)
+            assert (await brisk.read_response()).status == 200
+    answers = [await client.read_to_end() for client in slow]
+    assert {answer[:13] for answer in answers} == {b"HTTP/1.1 408 "}
+    for client in slow:
+        await client.close()
+    await eventually(lambda: world.gateway.metrics.open_connections.values.get((), 0) == 0, "all to be gone")
+
+
 # ---- backpressure ----------------------------------------------------------------------------------------------------
 
 KERNEL_BYTES = 16 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""`run` starts `gateway run -c FILE` with its supervisor, workers and embedded engine in front of a recording origin."""
+"""`run` starts `gateway run -c FILE`, with all of its processes, in front of a recording origin."""
 
 from __future__ import annotations
 

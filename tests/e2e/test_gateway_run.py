@@ -8,7 +8,7 @@ import signal
 
 import pytest
 from fakes import Client, RecordingProtection, decision
-from processes import BROWSER, SCRIPT, Load, until
+from processes import BROWSER, SCRIPT, Load, exists, until
 
 
 async def test_run_browser_passes_script_is_blocked_and_metrics_show_both(run, origin):
@@ -197,7 +197,7 @@ async def test_run_leaves_no_process_behind(run):
     assert await gateway.exited() == 0
 
     async def gone() -> bool:
-        return not any(os.path.exists(f"/proc/{pid}") for pid in children)
+        return not any(exists(pid) for pid in children)
 
     await until(gone, "every child to end")
 
@@ -210,7 +210,7 @@ async def test_run_supervisor_killed_takes_its_children_along(run):
     await gateway.exited()
 
     async def gone() -> bool:
-        return not any(os.path.exists(f"/proc/{pid}") for pid in children)
+        return not any(exists(pid) for pid in children)
 
     await until(gone, "every orphan to end")
 
