@@ -49,7 +49,7 @@ class ProtectionApi:
         return answer_verdict(verdict, described, self._entropy, x_set_cookie=call.x_set_cookie)
 
     def _admit(self, described: Described) -> None:
-        """Raises CallRefused 400 unless the key is accepted; how long it takes does not tell which part of it is wrong."""
+        """Raises CallRefused 400 unless the key is accepted; the time that it takes tells nothing about the key."""
         key = described.text("Key").encode()
         if not key:
             raise CallRefused(400, "the Key field is missing")

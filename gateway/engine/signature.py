@@ -294,11 +294,14 @@ def _node_expression(node: dict[str, Any]) -> str:
     return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
 
 
+_REST_OF_NAME = re.compile(r"[\w.-]*", re.ASCII)
+
+
 def _name(user_agent: str, start: int, end: int) -> str:
     """The product round what was found, without its version (`SomeBot` for `bot/`); of an address the first one."""
-    left = max(user_agent.rfind(separator, 0, start + 1) for separator in " ;,(") + 1
-    right = min((at for separator in " ;,)" if (at := user_agent.find(separator, end - 1)) >= 0), default=None)
-    token = user_agent[min(left, start) : right]
+    left = max(user_agent.rfind(separator, 0, start) for separator in " ;,(/") + 1
+    right = _REST_OF_NAME.match(user_agent, end)
+    token = user_agent[left : right.end() if right else end]
     if token.startswith("+http"):
         token = user_agent.removeprefix("mozilla/5.0 (compatible; ").partition("/")[0]
     return _printable(re.sub(r"/v?[\d.]*$", "", token))
