@@ -616,18 +616,17 @@ class Client:
         return self._writer.transport.get_write_buffer_size()
 
     def send(self, data: bytes) -> None:
-        """Hands `data` to the transport and does not wait for it to leave."""
-        self._writer.write(data)
+        """Hands `data` to the transport and does not wait for it to leave; lost if the gateway has closed."""
+        if not self._writer.is_closing():
+            self._writer.write(data)
 
     async def drain(self) -> None:
         await within(self._writer.drain(), "the gateway to read")
 
     async def send_pieces(self, pieces: Iterable[bytes]) -> None:
         """Each piece alone, with turns of the event loop in between, so that each arrives as a read of its own."""
-        raw = self._writer.get_extra_info("socket")
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in pieces:
-            self._writer.write(piece)
+            self.send(piece)
             for _ in range(3):
                 await asyncio.sleep(0)
 
