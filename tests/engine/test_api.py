@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import orjson
-import pytest
 from browser_requests import BROWSER_REQUESTS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,11 +12,6 @@ from gateway.engine.rules import Rule, floor
 from gateway.engine.wire import FORM, JSON, TEXTS
 
 BROWSER = BROWSER_REQUESTS["chrome navigates"]
-
-
-@pytest.fixture(scope="module")
-def rules() -> tuple[Rule, ...]:
-    return floor()
 
 
 def ask(api: ProtectionApi, **fields: object) -> tuple[int, bytes]:

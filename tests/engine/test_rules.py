@@ -7,13 +7,8 @@ from typing import Any
 import pytest
 from browser_requests import BROWSER_REQUESTS, CHROME, USER_AGENTS, described
 
-from gateway.engine.rules import HUMAN, Rule, Verdict, floor, judge
+from gateway.engine.rules import HUMAN, Rule, Verdict, judge
 from gateway.engine.wire import Described
-
-
-@pytest.fixture(scope="module")
-def rules() -> tuple[Rule, ...]:
-    return floor()
 
 
 def block(name: str, family: str = "bad_bot") -> Verdict:
