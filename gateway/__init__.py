@@ -1,1 +1,3 @@
 """The protection gateway."""
+
+__version__ = "0.1.0"

@@ -9,6 +9,7 @@ GatewayError
 ├── RequestRefused               downstream sent a head that is not served
 ├── ResponseRefused              an answer's head whose framing is doubtful
 ├── ProxyHeaderRefused           no valid PROXY protocol header
+├── NoAnswer                     a probe or a health check got none
 ├── EngineError                  the embedded Protection API
 │   ├── CallRefused              a call that is answered without a judgement
 │   └── ListenError              its address, socket file or certificate cannot be used
@@ -23,13 +24,48 @@ bytes of a user's data. Exceptions of libraries are translated in the module tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class GatewayError(Exception):
     """The root: whoever catches it catches everything that is meant to be raised."""
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing that is wrong. Printed, it is the line that an operator reads."""
+
+    file: str
+    line: int | None
+    """From 1; None where the configuration did not come from a text."""
+    key: str
+    """`sites[0].origin.servers[1]`; "" is the whole."""
+    value: str
+    """What was got, for people: at most 100 bytes, and never a secret."""
+    accepted: str
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        key = f" {self.key}:" if self.key else ""
+        return f"{where}:{key} got {self.value}; expected {self.accepted}"
+
+
 class ConfigError(GatewayError):
-    """The configuration cannot be used; the text says where (file, line, key) and what is accepted."""
+    """The configuration cannot be used; the text says where (file, line, key) and what is accepted, one line each.
+
+    problems: everything that is wrong, in the file's order; empty if no single value is to blame.
+    """
+
+    def __init__(self, message: str, problems: Sequence[ConfigProblem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+    @classmethod
+    def of(cls, problems: Sequence[ConfigProblem]) -> ConfigError:
+        """The error of these problems."""
+        ordered = sorted(problems, key=lambda problem: problem.line or 0)
+        return cls("\n".join(map(str, ordered)), ordered)
 
 
 class PortTaken(GatewayError):
@@ -67,6 +103,14 @@ class CallRefused(EngineError):
 
 class ListenError(EngineError):
     """The embedded Protection API cannot listen where it should."""
+
+
+class NoAnswer(GatewayError):
+    """A request of our own was not answered. reason: connect, timeout, reset, protocol, oversized or pool_full."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class ChannelError(GatewayError):

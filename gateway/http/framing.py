@@ -1,0 +1,153 @@
+"""What a head must look like before anything is done with it (RFC 9112), for both directions.
+
+llhttp (httptools) has refused bad tokens, control bytes, folded lines, bare CR or LF, doubled or non-numeric
+Content-Length and Content-Length beside Transfer-Encoding before these functions are called. It lets the rest pass:
+versions other than 1.x, spaces in the request line, Host, target forms, transfer codings, CONNECT. They stand here.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gateway.errors import RequestRefused, ResponseRefused
+from gateway.http.message import Headers, RequestHead
+
+_SINGLE = frozenset({b"host", b"content-length", b"transfer-encoding"})
+# RFC 9110 7.2 without userinfo; registered names are narrowed to what DNS and test hosts use.
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{0,5}))?\Z")
+_ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)\Z", re.IGNORECASE | re.DOTALL)
+# A client may not use Connection to take away what a request is or who sends it (http-cases P03).
+_NEVER_CONNECTION_NAMED = _SINGLE | {b"cookie", b"authorization", b"content-type", b"origin", b"referer", b"user-agent"}
+_NO_NAMES: tuple[bytes, ...] = ()
+_VALID_HOSTS: set[bytes] = set()
+_VALID_HOSTS_MAX = 4096
+
+
+def join_repeated(headers: Headers) -> dict[bytes, bytes]:
+    """Each name once: values joined by `, `, Cookie by `; ` (RFC 9110 5.3; contract section 2)."""
+    fields: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in fields:
+            fields[name] += (b"; " if name == b"cookie" else b", ") + value
+        else:
+            fields[name] = value
+    return fields
+
+
+def parse_request_head(start_line: bytes, headers: Headers) -> RequestHead:
+    """Check one head and name its parts. start_line: without CRLF; headers: from the parser, names lowered.
+
+    Raises RequestRefused with the status to answer; the connection must close after it (RFC 9112 2.2, 3.2, 6.1).
+    """
+    parts = start_line.split(b" ")
+    if len(parts) != 3:
+        raise RequestRefused(400, "request_line")
+    method, target, version = parts
+    if version == b"HTTP/1.1":
+        minor_version = 1
+    elif version == b"HTTP/1.0":
+        minor_version = 0
+    else:
+        raise RequestRefused(400, "version")
+
+    fields = dict(headers)
+    if len(fields) != len(headers):
+        _refuse_repeated(headers)
+        fields = join_repeated(headers)
+
+    host = fields.get(b"host")
+    if host is None or (host not in _VALID_HOSTS and not _remember_host(host)):
+        raise RequestRefused(400, "host")
+    path = target if target[0] == 47 and b"#" not in target else _path_of(method, target, host)
+    if method == b"CONNECT":
+        raise RequestRefused(400, "connect")
+    if method == b"TRACE":  # would echo credentials to whoever asks (RFC 9110 9.3.8)
+        raise RequestRefused(501, "method")
+
+    content_length = None
+    chunked = b"transfer-encoding" in fields
+    if chunked:
+        _check_coding(fields, minor_version)
+    elif b"content-length" in fields:
+        content_length = int(fields[b"content-length"])
+
+    keep_alive = minor_version == 1
+    connection_names = _NO_NAMES
+    if b"connection" in fields:
+        keep_alive, connection_names = _read_connection(fields[b"connection"], keep_alive=keep_alive)
+    expects_continue = b"expect" in fields and minor_version == 1 and _read_expect(fields[b"expect"])
+    return RequestHead(
+        method, target, path, minor_version, headers, fields, host, content_length, chunked, keep_alive,
+        expects_continue, connection_names,
+    )
+
+
+def _refuse_repeated(headers: Headers) -> None:
+    names = [name for name, _ in headers if name in _SINGLE]
+    if len(names) != len(set(names)):
+        raise RequestRefused(400, "repeated_header")
+
+
+def _remember_host(host: bytes) -> bool:
+    """True if valid (RFC 9112 3.2). Bounded, since a client chooses what it sends."""
+    match = _HOST.match(host)
+    if match is None or int(match[1] or 0) > 65535:
+        return False
+    if len(_VALID_HOSTS) < _VALID_HOSTS_MAX and len(host) <= 255:
+        _VALID_HOSTS.add(host)
+    return True
+
+
+def _path_of(method: bytes, target: bytes, host: bytes) -> bytes:
+    """The origin-form of any other target (RFC 9112 3.2.1 to 3.2.4)."""
+    if target == b"*" and method == b"OPTIONS":
+        return target
+    match = _ABSOLUTE.match(target)
+    if match is None or b"#" in target or match[2].lower() != host.lower():
+        raise RequestRefused(400, "target")
+    rest = match[3]
+    if rest.startswith(b"/"):
+        return rest
+    if method == b"OPTIONS" and not rest:  # RFC 9112 3.2.4
+        return b"*"
+    return b"/" + rest
+
+
+def _check_coding(fields: dict[bytes, bytes], minor_version: int) -> None:
+    """RFC 9112 6.1: only `chunked`, never on HTTP/1.0, never beside Content-Length."""
+    if minor_version == 0 or fields[b"transfer-encoding"].lower() != b"chunked" or b"content-length" in fields:
+        raise RequestRefused(400, "transfer_encoding")
+
+
+def _read_connection(value: bytes, *, keep_alive: bool) -> tuple[bool, tuple[bytes, ...]]:
+    names = tuple(token.strip(b" \t") for token in value.lower().split(b","))
+    if b"close" in names:
+        keep_alive = False
+    elif b"keep-alive" in names:
+        keep_alive = True
+    return keep_alive, tuple(name for name in names if name and name not in _NEVER_CONNECTION_NAMED)
+
+
+def _read_expect(value: bytes) -> bool:
+    if value.lower() != b"100-continue":
+        raise RequestRefused(417, "expect")
+    return True
+
+
+def check_response_head(status: int, headers: Headers) -> tuple[dict[bytes, bytes], int | None, bool]:
+    """(fields, content_length, chunked) of a response; neither of the last two = the body ends with the connection.
+
+    Raises ResponseRefused where two readers could disagree about the body's end (RFC 9112 6.1, 6.3).
+    """
+    fields = dict(headers)
+    if len(fields) != len(headers):
+        if len([1 for name, _ in headers if name in _SINGLE and name != b"host"]) > 1:
+            raise ResponseRefused("repeated framing header")
+        fields = join_repeated(headers)
+    if b"transfer-encoding" in fields:
+        if fields[b"transfer-encoding"].lower() != b"chunked" or b"content-length" in fields:
+            raise ResponseRefused("transfer coding other than chunked")
+        return fields, None, True
+    if b"content-length" in fields:
+        return fields, int(fields[b"content-length"]), False
+    return fields, None, False

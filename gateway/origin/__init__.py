@@ -1,0 +1,1 @@
+"""The protected servers: pools, balancing, health."""

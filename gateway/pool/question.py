@@ -1,0 +1,83 @@
+"""One request and its whole answer, awaited: for probes and health checks, never on the way of traffic."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from gateway.errors import NoAnswer
+from gateway.http.message import Headers
+from gateway.pool.connection import Connection
+from gateway.pool.pool import Pool
+
+_BODY_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """status, headers as received (names lowered), fields joined by name, body at most 1 MiB."""
+
+    status: int
+    headers: Headers
+    fields: dict[bytes, bytes]
+    body: bytes
+
+
+async def ask_once(pool: Pool, message: bytes, timeout_s: float) -> Answer:
+    """Send a whole request on a connection of the pool. Raises NoAnswer with what went wrong (connect, timeout, ...)."""
+    question = _Question(message)
+    if not pool.wait(question):
+        raise NoAnswer("pool_full")
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await question.answered
+    except TimeoutError:
+        raise NoAnswer("timeout") from None
+    finally:
+        pool.stop_waiting(question)
+        question.leave()
+
+
+class _Question:
+    """The pool's user behind `ask_once`."""
+
+    def __init__(self, message: bytes) -> None:
+        self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._message = message
+        self._connection: Connection | None = None
+        self._body = b""
+
+    def leave(self) -> None:
+        if self._connection is not None:
+            self._connection.discard()
+
+    def on_connected(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.send(self._message, self, to_head=False)
+
+    def on_connect_failed(self, reason: str) -> None:
+        self._fail(reason)
+
+    def on_answer(self, connection: Connection, *, head: bool, body: bytes, ended: bool) -> None:
+        self._body += body
+        if len(self._body) > _BODY_MAX_BYTES:
+            self._fail("oversized")
+        elif ended and not self.answered.done():
+            self.answered.set_result(Answer(connection.status, connection.headers, connection.fields, self._body))
+
+    def on_interim(self, connection: Connection, status: int, headers: Headers) -> None:
+        """Nothing to learn from it."""
+
+    def on_broken(self, connection: Connection, reason: str) -> None:
+        self._connection = None
+        self._fail(reason)
+
+    def on_blocked(self, *, blocked: bool) -> None:
+        """A question is small."""
+
+    def on_overdue(self, connection: Connection) -> None:
+        """Never called: the deadline is the caller's."""
+
+    def _fail(self, reason: str) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(NoAnswer(reason))

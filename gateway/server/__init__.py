@@ -1,0 +1,1 @@
+"""The downstream side: listeners, connections, and the exchange of one request and its response."""

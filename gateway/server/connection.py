@@ -1,0 +1,424 @@
+"""One downstream connection: bytes -> heads and bodies, in order, bounded.
+
+Theory of operation. A head is parsed when it is there as a whole: until then its bytes are held, at most
+`request_head_bytes` of them. So its size is known exactly, and llhttp never runs past the end of one message into the next
+one inside a single feed. A body with Content-Length is cut out by counting and does not pass through the parser; a chunked
+one is fed in pieces that end where a chunked body can end (an empty line), for the same reason.
+
+Stages: PROXY (PROXY protocol header) -> HEAD <-> LENGTH | CHUNKED -> ... -> DEAF: nothing that still comes is looked at
+(after a refusal, after `Connection: close`, while lingering).
+
+Requests that arrive while an exchange is under way wait in `_queue`, at most `pipelined_requests` of them; then the
+connection is not read any more. Answers go out in order because one exchange runs at a time. Reading also stops while a
+body waits for its decision or for an origin that is slower than the client: the rest stays in the kernel.
+
+Every wait has a deadline: `deadline_s`, which the server's sweep holds against the clock (loop time, seconds).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from gateway.errors import ProxyHeaderRefused, RequestRefused
+from gateway.http.client_address import Client, Peer
+from gateway.http.framing import parse_request_head
+from gateway.http.message import Headers, RequestHead
+from gateway.http.proxy_protocol import parse_proxy_header
+from gateway.pool.connection import NEVER
+from gateway.server.exchange import Exchange
+
+if TYPE_CHECKING:
+    from gateway.server.listener import Listening, Server
+
+_PROXY, _HEAD, _LENGTH, _CHUNKED, _DEAF = range(5)
+_HEAD_END = b"\r\n\r\n"
+# In a head that is not complete yet: a bare LF or CR can only become a refusal (RFC 9112 2.2), so it is one at once.
+_BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
+_METHOD_ROOM_BYTES = 32
+_LINGER_S = 2.0
+_CHUNKED_PRIMER = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+class DownstreamConnection(asyncio.Protocol):
+    __slots__ = (
+        "_body_exchange", "_body_left", "_chunks", "_client", "_closing", "_complete", "_headers", "_held", "_is_busy",
+        "_is_full", "_listening", "_overhead_bytes", "_parser", "_queue", "_reading", "_stage", "_tail", "deadline_s",
+        "exchange", "half_closed", "loop", "on_body", "peer", "server", "transport", "write_blocked",
+    )
+
+    def __init__(self, server: Server, listening: Listening) -> None:
+        self.server = server
+        self.loop = server.loop
+        self._listening = listening
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.peer = Peer("", "http", 0)
+        self._client: Client | None = None
+        self._headers: Headers = []
+        self._chunks: list[bytes] = []
+        self.on_body = self._chunks.append
+        self._complete = False
+        self._parser = httptools.HttpRequestParser(self)
+        self._stage = _PROXY if listening.proxy_protocol else _HEAD
+        self._held = b""
+        self._tail = b""
+        self._body_left = 0
+        self._overhead_bytes = 0
+        self._queue: deque[Exchange] = deque()
+        self._is_full = False
+        self._is_busy = False
+        self._reading = True
+        self._closing = False
+        self._body_exchange: Exchange | None = None
+        self.exchange: Exchange | None = None
+        self.half_closed = False
+        self.write_blocked = False
+        self.deadline_s = NEVER
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        listening = self._listening
+        address = transport.get_extra_info("peername")
+        self._set_peer(address[0] if isinstance(address, tuple) else "")
+        limits = self.server.runtime.limits
+        self.deadline_s = self.loop.time() + limits.head_timeout
+        if not self.server.admit(self):
+            self._refuse(503, "connections")
+        elif listening.proxy_protocol and not self.server.runtime.clients.trusts(self.peer.address):
+            self._abandon("proxy_protocol")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server.forget(self)
+        self._stage = _DEAF
+        self._queue.clear()
+        self._body_exchange = None
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.cancel()
+
+    def eof_received(self) -> bool:
+        """A client that has sent a whole request and closes its side still gets the answer (RFC 9112 9.6)."""
+        self.half_closed = True
+        waits = self.exchange is not None and self._body_exchange is None
+        if waits and self.transport.can_write_eof():
+            self._stage = _DEAF
+            return True
+        return False
+
+    def pause_writing(self) -> None:
+        self.write_blocked = True
+        self.deadline_s = self.loop.time() + self.server.runtime.limits.body_timeout
+        if self.exchange is not None:
+            self.exchange.on_downstream_blocked(blocked=True)
+
+    def resume_writing(self) -> None:
+        self.write_blocked = False
+        self.deadline_s = NEVER
+        if self.exchange is not None:
+            self.exchange.on_downstream_blocked(blocked=False)
+
+    def data_received(self, data: bytes) -> None:
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        self._take(data)
+
+    # what the exchange does
+
+    def client_of(self, head: RequestHead) -> Client:
+        """Who sent this request. For a peer that is no trusted proxy that is settled once per connection."""
+        client = self._client
+        if client is None:
+            clients = self.server.runtime.clients
+            if clients.trusts(self.peer.address):
+                return clients.of_request(self.peer, head)
+            client = self._client = clients.of_peer(self.peer)
+        return client
+
+    def update_reading(self) -> None:
+        """Read exactly while there is somewhere to put what comes."""
+        body = self._body_exchange
+        wanted = not self._is_full and (body is None or body.accepts_body or self._stage == _DEAF)
+        if wanted is not self._reading and not self.transport.is_closing():
+            self._reading = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+        if body is not None and self.exchange is body and not self.write_blocked:
+            waits = wanted and self._stage != _DEAF
+            self.deadline_s = self.loop.time() + self.server.runtime.limits.body_timeout if waits else NEVER
+
+    def exchange_done(self, *, keep_alive: bool) -> None:
+        """The answer has been written; the next request's turn, or the end."""
+        self.exchange = None
+        if not keep_alive or self._closing:
+            self.close()
+        elif not self._is_busy:
+            self._take(b"")
+
+    def close(self) -> None:
+        """Flush and close; linger where the client may still be sending, or its reset would destroy our answer
+        (RFC 9112 9.6)."""
+        self._closing = True
+        self._queue.clear()
+        self._held = b""
+        linger = self._body_exchange is not None or self._stage == _DEAF
+        self._stage = _DEAF
+        self._body_exchange = None
+        self._is_full = False
+        self.deadline_s = self.loop.time() + (_LINGER_S if linger else self.server.runtime.limits.body_timeout)
+        if linger and not self.half_closed and self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+            self.update_reading()
+        else:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """The answer cannot be completed: break it off visibly, without a clean end."""
+        self._stage = _DEAF
+        self._closing = True
+        self.transport.abort()
+
+    # what the server does
+
+    def drain(self) -> None:
+        """Close now if idle; otherwise the exchange under way says `Connection: close`."""
+        if self.exchange is None and not self._queue and not self._held:
+            self.transport.close()
+
+    def on_deadline(self) -> None:
+        limits = self.server.runtime.limits
+        if self._closing or self.write_blocked:
+            if self.write_blocked and not self._closing:
+                self.server.reject("slow_reader")
+            self.abort()
+        elif self._body_exchange is not None and self.exchange is self._body_exchange:
+            self.deadline_s = self.loop.time() + limits.body_timeout
+            self._refuse_body(408, "body_timeout")
+        elif self.exchange is not None:
+            self.deadline_s = NEVER
+        elif self._held:
+            self._refuse(408, "head_timeout")
+        else:
+            self.transport.close()
+            self.deadline_s = self.loop.time() + _LINGER_S
+
+    # the way of the bytes
+
+    def _take(self, data: bytes) -> None:
+        """Parse what is there, one message after the other, and start what can start."""
+        self._is_busy = True
+        while True:
+            while self.exchange is None and self._queue:
+                self.exchange = self._queue.popleft()
+                self.exchange.start()
+            if self._is_full and len(self._queue) < self.server.runtime.limits.pipelined_requests:
+                self._is_full = False
+                data, self._held = self._held, b""
+            if not data or self._is_full:
+                break
+            stage = self._stage
+            if stage == _HEAD:
+                data = self._take_head(data)
+            elif stage == _LENGTH:
+                data = self._take_length(data)
+            elif stage == _CHUNKED:
+                data = self._take_chunked(data)
+            elif stage == _PROXY:
+                data = self._take_proxy_header(data)
+            else:
+                break
+        self._is_busy = False
+        if self._body_exchange is not None or not self._reading or self._is_full:
+            self.update_reading()
+        if self.exchange is None and not self._closing and self._stage == _HEAD and not self._held:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Between two requests."""
+        if self.half_closed or self.server.draining:
+            self.close()
+        else:
+            self.deadline_s = self.loop.time() + self.server.runtime.limits.keep_alive_timeout
+
+    def _take_head(self, data: bytes) -> bytes:
+        if data[0] in b"\r\n":  # RFC 9112 2.2: empty lines before a request line
+            data = data.lstrip(b"\r\n")
+            if not data:
+                return data
+        limits = self.server.runtime.limits
+        if self.exchange is not None and len(self._queue) >= limits.pipelined_requests:
+            self._is_full = True
+            self._held = data
+            return b""
+        end = data.find(_HEAD_END) + 4
+        if end < 4:
+            self._hold_head(data)
+            return b""
+        if end > limits.request_head_bytes:
+            return self._refuse(431, "head_size")
+        raw, rest = (data, b"") if end == len(data) else (data[:end], data[end:])
+        try:
+            head = self._parse_head(raw)
+            if len(head.target) > limits.request_target_bytes:
+                raise RequestRefused(414, "target_size")
+            if len(head.headers) > limits.request_headers:
+                raise RequestRefused(431, "header_count")
+        except RequestRefused as refusal:
+            return self._refuse(refusal.status, refusal.reason)
+        self._begin(head)
+        return rest
+
+    def _parse_head(self, raw: bytes) -> RequestHead:
+        self._headers = headers = []
+        upgrades = False
+        try:
+            self._parser.feed_data(raw)
+        except httptools.HttpParserUpgrade:  # raised at the end of the head whether or not we switch
+            upgrades = True
+        except httptools.HttpParserError:
+            raise RequestRefused(400, "malformed") from None
+        head = parse_request_head(raw[: raw.find(b"\r\n")], headers)
+        if upgrades:
+            self._parser = httptools.HttpRequestParser(self)
+            if head.chunked:
+                self._parser.feed_data(_CHUNKED_PRIMER)
+        return head
+
+    def _begin(self, head: RequestHead) -> None:
+        exchange = Exchange(self, head)
+        if head.chunked:
+            self._stage = _CHUNKED
+            self._body_exchange = exchange
+            self._complete = False
+            self._tail = b""
+            self._overhead_bytes = 0
+        elif head.content_length:
+            self._stage = _LENGTH
+            self._body_exchange = exchange
+            self._body_left = head.content_length
+            self._parser = httptools.HttpRequestParser(self)  # the body passes by it
+        elif not head.keep_alive:
+            self._stage = _DEAF
+        self._run(exchange)
+
+    def _run(self, exchange: Exchange) -> None:
+        if self.exchange is None:
+            self.exchange = exchange
+            self.deadline_s = NEVER
+            exchange.start()
+        else:
+            self._queue.append(exchange)
+
+    def _hold_head(self, data: bytes) -> None:
+        limits = self.server.runtime.limits
+        size = len(data)
+        if _BARE.search(data, max(0, size - 65_536)) or not data[:1].isalpha():
+            self._refuse(400, "malformed")
+        elif size > limits.request_target_bytes + _METHOD_ROOM_BYTES and data.find(b"\r\n") < 0:
+            self._refuse(414, "target_size")
+        elif size >= limits.request_head_bytes:
+            self._refuse(431, "head_size")
+        else:
+            self._held = data
+            if self.exchange is None and self.deadline_s - self.loop.time() > limits.head_timeout:
+                self.deadline_s = self.loop.time() + limits.head_timeout
+
+    def _take_length(self, data: bytes) -> bytes:
+        left = self._body_left
+        if len(data) <= left:
+            piece, rest = data, b""
+        else:
+            piece, rest = data[:left], data[left:]
+        self._body_left = left - len(piece)
+        self._pass_body(piece, ended=not self._body_left)
+        return rest
+
+    def _take_chunked(self, data: bytes) -> bytes:
+        tail = self._tail
+        window = tail + data
+        end = window.find(_HEAD_END) + 4 - len(tail)
+        piece, rest = (data, b"") if end < 4 - len(tail) or end >= len(data) else (data[:end], data[end:])
+        self._tail = (tail + piece)[-3:]
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserError:
+            self._refuse_body(400, "malformed_chunk")
+            return b""
+        chunks = self._chunks
+        if chunks:
+            body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            chunks.clear()
+            self._overhead_bytes = 0
+        else:
+            body = b""
+            self._overhead_bytes += len(piece)
+            if self._overhead_bytes > self.server.runtime.limits.request_head_bytes:
+                self._refuse_body(400, "chunk_overhead")
+                return b""
+        if body or self._complete:
+            self._pass_body(body, ended=self._complete)
+        return rest
+
+    def _pass_body(self, piece: bytes, *, ended: bool) -> None:
+        exchange = self._body_exchange
+        if exchange is None:
+            return
+        if ended:
+            self._body_exchange = None
+            self._stage = _HEAD if exchange.head is not None and exchange.head.keep_alive else _DEAF
+            self._parser = httptools.HttpRequestParser(self)
+            if self.exchange is exchange and not self.write_blocked:
+                self.deadline_s = NEVER
+        exchange.on_request_body(piece, ended=ended)
+
+    def _take_proxy_header(self, data: bytes) -> bytes:
+        try:
+            parsed = parse_proxy_header(data)
+        except ProxyHeaderRefused:
+            self._abandon("proxy_protocol")
+            return b""
+        if parsed is None:
+            self._held = data
+            return b""
+        address, size = parsed
+        if address is not None:
+            self._set_peer(address)
+        self._stage = _HEAD
+        return data[size:]
+
+    def _set_peer(self, address: str) -> None:
+        self.peer = Peer(address, self._listening.protocol, self._listening.port)
+        self._client = None
+
+    def _refuse(self, status: int, reason: str) -> bytes:
+        """Answer and close, in its turn; nothing that follows on this connection is a request (http-cases I4)."""
+        self._stage = _DEAF
+        self._held = b""
+        self._run(Exchange.refused(self, status, reason))
+        return b""
+
+    def _refuse_body(self, status: int, reason: str) -> None:
+        exchange = self._body_exchange
+        self._stage = _DEAF
+        if exchange is not None:
+            exchange.on_request_broken(status, reason)
+
+    def _abandon(self, reason: str) -> None:
+        self.server.reject(reason)
+        self.abort()
+
+    # httptools
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.lower(), value.rstrip(b" \t")))
+
+    def on_message_complete(self) -> None:
+        self._complete = True
