@@ -1,0 +1,88 @@
+"""The configuration: what can be set, how it is read, and what is said when it is wrong.
+
+`models` is the schema, as frozen objects; `loading` makes them from a file or a mapping. Whatever only a command of an
+operator needs (YAML, JSON Schema) is imported when it is asked for: a worker process never loads it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.config.loading import load_config, parse_config
+from gateway.config.models import (
+    ActiveHealth,
+    Admin,
+    Breaker,
+    ClientIp,
+    Config,
+    Engine,
+    EngineListen,
+    EngineTls,
+    FingerprintHeaders,
+    GraphQL,
+    Limits,
+    Listener,
+    ListenerTls,
+    Logging,
+    Mcp,
+    Origin,
+    OriginHealth,
+    OriginPool,
+    OriginTls,
+    Protection,
+    ProtectionPool,
+    Site,
+)
+from gateway.config.value import HeaderSource
+
+__all__ = [
+    "ActiveHealth",
+    "Admin",
+    "Breaker",
+    "ClientIp",
+    "Config",
+    "Engine",
+    "EngineListen",
+    "EngineTls",
+    "FingerprintHeaders",
+    "GraphQL",
+    "HeaderSource",
+    "Limits",
+    "Listener",
+    "ListenerTls",
+    "Logging",
+    "Mcp",
+    "Origin",
+    "OriginHealth",
+    "OriginPool",
+    "OriginTls",
+    "Protection",
+    "ProtectionPool",
+    "Site",
+    "json_schema",
+    "load_config",
+    "parse_config",
+    "render_yaml",
+    "settings_table",
+]
+
+
+def render_yaml(config: Config) -> str:
+    """The effective configuration as YAML, secrets redacted: `gateway show`."""
+    from gateway.config import rendering
+
+    return rendering.render_yaml(config)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the file: `gateway schema`."""
+    from gateway.config import schema
+
+    return schema.json_schema()
+
+
+def settings_table() -> list[tuple[str, str, str]]:
+    """Every key as (dotted key, default as in a file, meaning), in the file's order."""
+    from gateway.config import schema
+
+    return schema.settings_table()

@@ -1,0 +1,544 @@
+"""The configuration as frozen, validated objects: one class per section, one attribute per key, in the file's order.
+
+Every key has a line with its meaning, its unit, and why the default is what it is; the JSON Schema, the settings table
+and `gateway show` are made from these. Durations are float seconds, sizes int bytes, secrets SecretStr. Nothing mutates a
+configuration after loading; a reload makes a new one.
+
+Defaults are written as in a file and validated like one: what an operator reads here is what he may type.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from gateway.config.address import parse_address, parse_host_pattern
+from gateway.config.expansion import expand
+from gateway.config.scalar import Expanded, resolve_plain
+from gateway.config.value import (
+    PROTECTION_KEY_DEFAULT,
+    AccessLog,
+    Count,
+    CountOrZero,
+    CustomFields,
+    Duration,
+    Extension,
+    FieldLimits,
+    FilledName,
+    Finding,
+    Flag,
+    FlagNotAvailable,
+    HeaderName,
+    HostPattern,
+    ListenAddress,
+    Method,
+    Name,
+    Network,
+    NotAvailable,
+    OneOf,
+    PathPrefix,
+    Pattern,
+    ProtectionEndpoint,
+    ReadableFile,
+    Retries,
+    Secret,
+    SecretFile,
+    ServerUrl,
+    Size,
+    TlsVersion,
+    Workers,
+    rejected,
+    report,
+)
+
+
+class Section(BaseModel):
+    """A mapping of the file: unknown keys are errors, an empty one (`limits:`) means all defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prepare(cls, data: Any) -> Any:
+        if data is None or (isinstance(data, Expanded) and resolve_plain(data) is None):
+            return {}
+        if not isinstance(data, Mapping):
+            return data
+        return {key: cls._prepare_value(key, value) for key, value in data.items()}
+
+    @classmethod
+    def _prepare_value(cls, key: object, value: object) -> object:
+        """`${NAME:-null}` where null is accepted is null."""
+        if isinstance(value, Expanded) and key in cls.model_fields and resolve_plain(value) is None:
+            annotation = cls.model_fields[str(key)].annotation
+            return None if type(None) in getattr(annotation, "__args__", ()) else value
+        return value
+
+
+T = TypeVar("T")
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def _setting(default: Any, meaning: str) -> Any:
+    return Field(default, description=meaning)
+
+
+def _required(meaning: str) -> Any:
+    return Field(description=meaning)
+
+
+def _not_empty(items: tuple[T, ...]) -> tuple[T, ...]:
+    if not items:
+        raise rejected("a list that is not empty")
+    return items
+
+
+# --- listeners ---
+
+
+class ListenerTls(Section):
+    """TLS of one listener."""
+
+    certificate: ReadableFile = _required("PEM file: the certificate, followed by its chain.")
+    private_key: ReadableFile = _required("PEM file: the key of the certificate, without a password.")
+    client_ca: ReadableFile | None = _setting(
+        None, "PEM file of authorities; a client must then show a certificate of theirs. null = none is asked for."
+    )
+    min_version: TlsVersion = _setting("1.2", "Oldest TLS version, 1.2 or 1.3; 1.2 because RFC 8996 ended 1.1.")
+
+
+class Listener(Section):
+    """A place where downstream connects."""
+
+    address: ListenAddress = _setting(
+        "127.0.0.1:8080", "host:port, [v6]:port or unix:/path. Loopback until somebody decides otherwise."
+    )
+    tls: ListenerTls | None = _setting(None, "Serve TLS; null = plain HTTP.")
+    proxy_protocol: Flag = _setting(
+        False, "Expect a PROXY protocol header (v1 or v2), accepted from client_ip.trusted_proxies alone."
+    )
+
+
+# --- sites and origins ---
+
+
+class OriginPool(Section):
+    """Kept connections to the servers of one site, per worker."""
+
+    max_connections: Count = _setting(512, "Connections per worker, busy and idle; over it requests wait.")
+    max_idle: CountOrZero = _setting(128, "Idle connections kept per worker; at most max_connections.")
+    idle_timeout: Duration = _setting("55s", "Idle time before closing; below the 60s after which most servers close.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.max_idle > self.max_connections:
+            expected = f"at most max_connections ({self.max_connections})"
+            report([Finding(("max_idle",), self.max_idle, expected)])
+        return self
+
+
+class ActiveHealth(Section):
+    """Requests of our own that find out whether a server works."""
+
+    path: PathPrefix = _setting("/healthz", "Path asked for; any 2xx or 3xx is healthy.")
+    interval: Duration = _setting("5s", "Time between two questions to one server.")
+    timeout: Duration = _setting("1s", "Time for the answer.")
+
+
+class OriginHealth(Section):
+    """When a server is left out."""
+
+    passive_failures: Count = _setting(5, "Failures in a row that eject a server.")
+    ejection: Duration = _setting("10s", "How long an ejected server gets no request.")
+    active: ActiveHealth | None = _setting(None, "Ask the servers regularly; null = only what traffic shows.")
+
+
+class OriginTls(Section):
+    """TLS towards https servers."""
+
+    ca: ReadableFile | None = _setting(None, "PEM file of authorities to trust; null = those of the system.")
+    server_name: Name | None = _setting(None, "Name for SNI and verification; null = the host of the server's URL.")
+    verify: Flag = _setting(True, "Verify certificate and name. false is for tests: anybody could answer.")
+    client_certificate: ReadableFile | None = _setting(
+        None, "PEM file with our certificate and its key, shown to the servers; null = none."
+    )
+
+
+class Origin(Section):
+    """Whom a site protects, and how he is called."""
+
+    servers: Annotated[tuple[ServerUrl, ...], AfterValidator(_not_empty)] = _setting(
+        ["http://127.0.0.1:9000"], "http://, https:// or unix:/path, without path; several are balanced."
+    )
+    balance: Annotated[Literal["least_outstanding", "round_robin"], OneOf()] = _setting(
+        "least_outstanding", "least_outstanding (a slow server gets less) or round_robin."
+    )
+    preserve_host: Flag = _setting(True, "Send the client's Host; false = the server's own.")
+    connect_timeout: Duration = _setting("1s", "Time for a connection, TLS included; past it 504.")
+    response_timeout: Duration = _setting("60s", "Time from the request's end to the response's head; past it 504.")
+    idle_timeout: Duration = _setting("60s", "Time between two pieces of a body, and of silence in a tunnel.")
+    retries: Retries = _setting(
+        1, "Repetitions on another connection, only if safe: nothing was sent, or idempotent without body and reused."
+    )
+    pool: OriginPool = _setting({}, "Kept connections.")
+    health: OriginHealth = _setting({}, "When a server is left out.")
+    tls: OriginTls = _setting({}, "TLS towards https servers.")
+
+
+# --- protection ---
+
+
+class ProtectionPool(Section):
+    """Kept connections to the Protection API, per worker."""
+
+    max_connections: Count = _setting(256, "Connections per worker; a check that finds all busy waits in its budget.")
+    warm: CountOrZero = _setting(8, "Connections opened before they are needed; at most max_connections.")
+    idle_timeout: Duration = _setting("55s", "Idle time before closing; below the 60s after which most servers close.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.warm > self.max_connections:
+            report([Finding(("warm",), self.warm, f"at most max_connections ({self.max_connections})")])
+        return self
+
+
+class Breaker(Section):
+    """Stops asking an API that does not answer. While open: no call, on_failure at once, one probe at a time after."""
+
+    failures: Count = _setting(20, "Failed checks within the window that open it.")
+    window: Duration = _setting("10s", "Time over which failures are counted.")
+    open: Duration = _setting("5s", "Time without calls before the first probe.")
+
+
+class FingerprintHeaders(Section):
+    """Headers in which a trusted TLS terminator reports the client's TLS fingerprint."""
+
+    ja3: HeaderName | None = _setting(None, "Header with the JA3 hash; null = the field is not sent.")
+    ja4: HeaderName | None = _setting(None, "Header with the JA4 fingerprint; null = the field is not sent.")
+
+
+class GraphQL(Section):
+    """Fields about a GraphQL operation, from the request's body."""
+
+    enabled: FlagNotAvailable = _setting(False, "Look into bodies. Not available in this version.")
+    paths: tuple[PathPrefix, ...] = _setting(["/graphql"], "Path prefixes where it is looked for.")
+    max_body_bytes: Size = _setting("25KiB", "How much of a body is read before the check; more is not looked at.")
+
+
+class Mcp(Section):
+    """Fields about a Model Context Protocol call, from the request's body."""
+
+    enabled: FlagNotAvailable = _setting(False, "Look into bodies. Not available in this version.")
+    paths: tuple[PathPrefix, ...] = _setting(["/mcp"], "Path prefixes where it is looked for.")
+    max_body_bytes: Size = _setting("25KiB", "How much of a body is read before the check; more is not looked at.")
+
+
+def _default_key() -> Any:
+    return expand(PROTECTION_KEY_DEFAULT)
+
+
+class Protection(Section):
+    """The checks: whom to ask, about what, and what to do with the answer. A site may override any key."""
+
+    mode: Annotated[Literal["enforce", "monitor", "off"], OneOf()] = _setting(
+        "enforce", "enforce; monitor (asks, counts and logs, enforces nothing); off (asks nothing)."
+    )
+    endpoint: ProtectionEndpoint = _setting(
+        "embedded", "embedded (the engine inside), https://..., http://... or unix:/path; a path is a prefix."
+    )
+    key: Secret = Field(
+        default_factory=_default_key,
+        description="The API's server-side key, a secret. From the environment, so that no file holds it.",
+        json_schema_extra={"default": PROTECTION_KEY_DEFAULT},
+    )
+    key_file: SecretFile | None = _setting(
+        None, "File with the key instead of `key`; line ends behind it are ignored. Read at loading, then null."
+    )
+    encoding: Annotated[Literal["auto", "json", "form"], OneOf()] = _setting(
+        "auto", "Of the payload: auto (asks the API at start: JSON first, then form), json or form."
+    )
+    timeout: Duration = _setting(
+        "150ms", "The total budget of a check, connecting and waiting for a connection included; the vendor's own."
+    )
+    pool: ProtectionPool = _setting({}, "Kept connections.")
+    on_failure: Annotated[Literal["allow", "block"], OneOf()] = _setting(
+        "allow", "Without a valid decision: allow (an outage of the API is not yours), or block with 503."
+    )
+    integrity: Annotated[Literal["strict", "header"], OneOf()] = _setting(
+        "strict", "strict: status and X-DataDomeResponse must agree; header: the header alone counts."
+    )
+    enforce_429: Flag = _setting(True, "A 429 blocks, as in the vendor's modules; false = it allows.")
+    breaker: Breaker = _setting({}, "Stops asking an API that does not answer.")
+    max_answer_bytes: Size = _setting("256KiB", "Largest answer; block pages are far smaller. Past it: no decision.")
+    exclude_static: Flag = _setting(True, "GET and HEAD of static files are not checked: there is nothing to protect.")
+    static_extensions: tuple[Extension, ...] | None = _setting(
+        None, "Extensions of static files; null = the contract's list (css, js, png, ...)."
+    )
+    exclude: tuple[Pattern, ...] = _setting(
+        [], "Regular expressions, searched in host + raw path; a match is not checked. Before include."
+    )
+    include: tuple[Pattern, ...] = _setting(
+        [], "Regular expressions, searched in host + raw path; only a match is checked. Empty = everything."
+    )
+    exclude_methods: tuple[Method, ...] = _setting([], "Methods that are not checked.")
+    exclude_ips: tuple[Network, ...] = _setting([], "Client networks (CIDR) that are not checked.")
+    field_limits: FieldLimits = _setting(
+        {}, "Field of the payload: largest size of its value, instead of the contract's."
+    )
+    custom_fields: CustomFields = _setting(
+        {}, "customFieldString1..3, customFieldInteger1..2, customFieldFloat1: {header: NAME} or a constant."
+    )
+    fingerprint_headers: FingerprintHeaders = _setting({}, "TLS fingerprints that a terminator in front reports.")
+    graphql: GraphQL = _setting({}, "Fields from GraphQL bodies.")
+    mcp: Mcp = _setting({}, "Fields from MCP bodies.")
+    restore_referrer: FlagNotAvailable = _setting(
+        False, "Give the origin the Referer from before a challenge. Not available in this version."
+    )
+
+    @model_validator(mode="after")
+    def _take_key_of_file(self) -> Self:
+        return _with_secret_of_file(self, "key", "key_file")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.endpoint.lower().startswith("https:") and self.key.get_secret_value() == "embedded":
+            expected = "the API's real key with an https endpoint (set PROTECTION_API_KEY, key or key_file)"
+            report([Finding(("key",), self.key, expected)])
+        return self
+
+
+class Site(Section):
+    """A part of the traffic: by host and path, with its origin and its protection. The first that matches is taken."""
+
+    name: FilledName = _setting(None, "The `site` label of metrics and logs, unique; null = the first of hosts.")
+    hosts: Annotated[tuple[HostPattern, ...], AfterValidator(_not_empty)] = _setting(
+        ["*"], 'Exact names, "*.example.com" or "*"; the case and the port of a request do not matter.'
+    )
+    paths: Annotated[tuple[PathPrefix, ...], AfterValidator(_not_empty)] = _setting(
+        ["/"], "Prefixes of the request's path, one of which must match."
+    )
+    origin: Origin = _setting({}, "Whom the site protects.")
+    protection: Protection = _setting(
+        {}, "Overrides of the section `protection`, key by key; in the program the whole, merged section."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_name(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or data.get("name") is not None:
+            return data
+        hosts = data.get("hosts", ["*"])
+        first = hosts[0] if isinstance(hosts, (list, tuple)) and hosts else None
+        try:
+            name = parse_host_pattern(str(first))
+        except ValueError:
+            name = "invalid"  # the error is the host's
+        return {**data, "name": name}
+
+
+def _check_site_names(sites: tuple[Site, ...]) -> tuple[Site, ...]:
+    seen: set[str | None] = set()
+    findings = []
+    for index, site in enumerate(sites):
+        if site.name in seen:
+            expected = "a name that no other site has (null takes the first of hosts)"
+            findings.append(Finding((index, "name"), site.name, expected))
+        seen.add(site.name)
+    report(findings)
+    return sites
+
+
+def _check_listeners(listeners: tuple[Listener, ...]) -> tuple[Listener, ...]:
+    seen: set[object] = set()
+    findings = []
+    for index, listener in enumerate(listeners):
+        address = parse_address(listener.address)
+        any_port = not address.path and address.port == 0
+        if address in seen and not any_port:
+            findings.append(Finding((index, "address"), listener.address, "an address that no other listener has"))
+        seen.add(address)
+    report(findings)
+    return listeners
+
+
+# --- the rest ---
+
+
+class ClientIp(Section):
+    """How the client's address is found behind other proxies."""
+
+    trusted_proxies: tuple[Network, ...] = _setting(
+        [], "Networks (CIDR) of proxies in front; from anyone else every forwarding header is replaced."
+    )
+    header: HeaderName = _setting(
+        "X-Forwarded-For",
+        "Where they put the client's address: X-Forwarded-For or Forwarded (walked right to left over trusted hops), "
+        "or one that holds a single address.",
+    )
+
+
+class Limits(Section):
+    """What one client may take of this process. None of these can be switched off but the body's size."""
+
+    request_head_bytes: Size = _setting("64KiB", "Request line and headers; past it 431.")
+    request_headers: Count = _setting(100, "Header lines of a request; past it 431.")
+    request_target_bytes: Size = _setting("16KiB", "The request's target; past it 414.")
+    request_body_bytes: Size | None = _setting(
+        None, "Request body; past it 413. null = no limit, as bodies are streamed and never kept."
+    )
+    response_head_bytes: Size = _setting("128KiB", "Status line and headers of an origin's response; past it 502.")
+    connections: Count = _setting(10_000, "Open connections per worker; over it new ones get 503 and close.")
+    pipelined_requests: Count = _setting(16, "Requests read ahead on one connection; further ones wait in the kernel.")
+    head_timeout: Duration = _setting("10s", "Time for a request's head, from its first byte; past it 408.")
+    body_timeout: Duration = _setting("30s", "Time between two pieces of a request's body.")
+    keep_alive_timeout: Duration = _setting("60s", "Time of silence after which an idle connection is closed.")
+
+
+class Admin(Section):
+    """The operators' side: /metrics /healthz /readyz /config /status.json, and the dashboard at /."""
+
+    address: ListenAddress = _setting("127.0.0.1:9090", "host:port, [v6]:port or unix:/path.")
+    token: Secret | None = _setting(
+        None, "Bearer token, a secret; null = none is asked for. Required when the address is not a loopback one."
+    )
+    token_file: SecretFile | None = _setting(
+        None, "File with the token instead of `token`; line ends behind it are ignored. Read at loading, then null."
+    )
+
+    @model_validator(mode="after")
+    def _take_token_of_file(self) -> Self:
+        return _with_secret_of_file(self, "token", "token_file")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.token is None and not parse_address(self.address).is_loopback:
+            expected = f"a token (or token_file), because {self.address} is not a loopback address"
+            report([Finding(("token",), None, expected)])
+        return self
+
+
+class Logging(Section):
+    """The application's log (standard error) and the access log."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], OneOf()] = _setting(
+        "info", "debug, info, warning or error: this and what is worse is logged."
+    )
+    format: Annotated[Literal["json", "console"], OneOf()] = _setting(
+        "json", "json (one object a line, for collectors) or console (for people)."
+    )
+    access_log: AccessLog = _setting(
+        True, "One line per exchange: true = standard output, false = none, or the name of a file."
+    )
+
+
+class EngineTls(Section):
+    """TLS of the embedded Protection API."""
+
+    certificate: ReadableFile = _required("PEM file: the certificate, followed by its chain.")
+    private_key: ReadableFile = _required("PEM file: the key of the certificate, without a password.")
+
+
+class EngineListen(Section):
+    """Where `gateway engine` serves."""
+
+    address: ListenAddress = _required("host:port, [v6]:port or unix:/path.")
+    tls: EngineTls | None = _setting(None, "Serve TLS; null = plain HTTP.")
+
+
+class Engine(Section):
+    """The embedded Protection API."""
+
+    listen: EngineListen | None = _setting(
+        None, "Where `gateway engine` serves; `gateway run` needs none, it uses a Unix socket of its own."
+    )
+    keys: tuple[Secret, ...] = _setting([], "Keys that are accepted, secrets; [] = any that is not empty.")
+    policy: NotAvailable = _setting(
+        None, "File with rules; null = the built-in policy. Not available in this version."
+    )
+
+
+class Config(Section):
+    """The whole configuration. `workers`, `server_name` and every site's name and protection are filled in."""
+
+    listeners: Annotated[
+        tuple[Listener, ...], AfterValidator(_not_empty), AfterValidator(_check_listeners)
+    ] = _setting([{}], "Where downstream connects.")
+    workers: Workers = _setting(1, "Worker processes; auto = one for each CPU that this process may use.")
+    server_name: FilledName = _setting(None, "ServerName in the payload; null = the machine's host name.")
+    drain_timeout: Duration = _setting("30s", "Time for the exchanges in flight when stopping; then they are cut.")
+    sites: Annotated[
+        tuple[Site, ...], AfterValidator(_not_empty), AfterValidator(_check_site_names)
+    ] = _setting([{}], "First match wins; a request that matches none gets 421.")
+    protection: Protection = _setting({}, "The checks; a site may override any key.")
+    client_ip: ClientIp = _setting({}, "How the client's address is found behind other proxies.")
+    limits: Limits = _setting({}, "What one client may take of this process.")
+    admin: Admin = _setting({}, "The operators' side.")
+    logging: Logging = _setting({}, "The application's log and the access log.")
+    tracing: NotAvailable = _setting(None, "OpenTelemetry export. Not available in this version.")
+    engine: Engine = _setting({}, "The embedded Protection API.")
+    posture: NotAvailable = _setting(None, "Scanning platforms. Not available in this version.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        filled = dict(data)
+        if filled.get("server_name") is None:
+            filled["server_name"] = socket.gethostname() or "localhost"
+        sites = filled.get("sites", [{}])
+        if isinstance(sites, (list, tuple)):
+            filled["sites"] = [_with_protection(site, filled.get("protection")) for site in sites]
+        return filled
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        admin = parse_address(self.admin.address)
+        taken = {parse_address(listener.address) for listener in self.listeners}
+        if admin in taken and (admin.path or admin.port):
+            report([Finding(("admin", "address"), self.admin.address, "an address that no listener has")])
+        return self
+
+    def dump(self, reveal_secrets: bool = False) -> dict[str, Any]:
+        """A JSON-able copy in the words of a file: human units, `***` for secrets unless revealed.
+
+        `parse_config(config.dump(reveal_secrets=True)) == config`.
+        """
+        return self.model_dump(mode="json", exclude_none=False, context={"reveal_secrets": reveal_secrets})
+
+
+def _with_protection(site: Any, base: Any) -> Any:
+    """The site with its protection section merged over the global one, both as they stand in the file."""
+    overrides = site.get("protection") if isinstance(site, Mapping) else None
+    if site is None:
+        site = {}
+    if not isinstance(site, Mapping) or not (overrides is None or isinstance(overrides, Mapping)):
+        return site
+    base = base if isinstance(base, Mapping) else {}
+    overrides = overrides or {}
+    replaced = {"key", "key_file"} if overrides.keys() & {"key", "key_file"} else set()
+    base = {key: value for key, value in base.items() if key not in replaced}
+    return {**site, "protection": _merge(base, overrides)}
+
+
+def _merge(base: Mapping[Any, Any], overrides: Mapping[Any, Any]) -> dict[Any, Any]:
+    """`overrides` over `base`, mapping by mapping; anything else, lists included, is replaced whole."""
+    merged = dict(base)
+    for key, value in overrides.items():
+        below = base.get(key)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping)
+        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _with_secret_of_file(section: AnySection, key: str, file_key: str) -> AnySection:
+    """The secret that was read for `x_file`, moved to `x`: the configuration holds one, whatever it came from."""
+    secret = getattr(section, file_key)
+    if secret is None:
+        return section
+    if key in section.model_fields_set and getattr(section, key) is not None:
+        report([Finding((file_key,), secret, f"null, because {key} is given too: one of both")])
+    return section.model_copy(update={key: secret, file_key: None})

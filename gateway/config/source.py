@@ -1,0 +1,150 @@
+"""A YAML text as plain data, with the line of everything in it. The one place that knows PyYAML.
+
+The text is composed to nodes, and the nodes are walked here: lines are kept, repeated keys refused, `${NAME}` expanded,
+scalars read by the YAML 1.2 core schema (`gateway.config.scalar`). Anchors, aliases and merge keys (`<<`) work; their
+expansion is bounded, so that a small file cannot become a large configuration.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from gateway.config.expansion import expand
+from gateway.config.problem import dotted
+from gateway.config.scalar import Expanded, resolve_plain
+from gateway.errors import ConfigError, ConfigProblem
+
+Path = tuple[str | int, ...]
+
+MAX_FILE_BYTES = 8 * 1024 * 1024  # thousands of sites, and well under the 16 MiB of a message to a worker
+MAX_NODES = 1_000_000
+MAX_DEPTH = 50  # the schema needs 8
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster; not in every build of PyYAML
+_QUOTED = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
+_CORE = "tag:yaml.org,2002:"
+_CORE_TAGS = frozenset(
+    _CORE + name for name in ("null", "bool", "int", "float", "str", "timestamp", "value", "merge", "seq", "map")
+)
+
+
+class Source:
+    """One text, read. `data` is what it holds; `problems` what is wrong with it as YAML, whatever the schema."""
+
+    def __init__(self, name: str, text: str) -> None:
+        """name: for messages, usually the file's. Raises ConfigError if it is not YAML at all."""
+        self.name = name
+        self.problems: list[ConfigProblem] = []
+        self._lines: dict[Path, int] = {(): 1}
+        self._key_lines: dict[Path, int] = {}
+        self._nodes_left = MAX_NODES
+        node = self._compose(text)
+        self.data: Any = None if node is None else self._read(node, (), ())
+
+    def line(self, path: Path, *, of_key: bool = False) -> int:
+        """The line (from 1) of a value or its key; of the nearest thing around it for what is not in the text."""
+        if of_key and path in self._key_lines:
+            return self._key_lines[path]
+        while path not in self._lines:
+            path = path[:-1]
+        return self._lines[path]
+
+    def _compose(self, text: str) -> yaml.Node | None:
+        loader = None
+        try:
+            loader = _Loader(text)
+            node: yaml.Node | None = loader.get_single_node()
+            return node
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            raise self._broken(line, f"a character that YAML does not allow (U+{_code(error.character):04X})") from None
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            raise self._broken(mark.line + 1 if mark else 1, _without_content(error)) from None
+        except (RecursionError, yaml.YAMLError, ValueError):
+            raise self._broken(1, "no YAML document, or one that is nested too deeply") from None
+        finally:
+            if loader is not None:
+                loader.dispose()
+
+    def _broken(self, line: int, got: str) -> ConfigError:
+        return ConfigError.of([ConfigProblem(self.name, line, "", got, "one YAML document")])
+
+    def _read(self, node: yaml.Node, path: Path, around: tuple[int, ...]) -> Any:
+        """The value of a node. around: identities of the nodes that contain it, to find one that contains itself."""
+        self._nodes_left -= 1
+        if self._nodes_left < 0 or len(around) > MAX_DEPTH or id(node) in around:
+            got = "an alias of what contains it" if id(node) in around else "too much, once aliases are replaced"
+            expected = f"at most {MAX_NODES} values, nested at most {MAX_DEPTH} deep"
+            raise ConfigError.of([*self.problems, self._problem(node, path, got, expected)])
+        self._lines.setdefault(path, node.start_mark.line + 1)
+        if node.tag not in _CORE_TAGS:
+            self._found(node, path, "a tag", "no tags (!name); quote a text that begins with !")
+        if isinstance(node, yaml.ScalarNode):
+            return self._read_scalar(node, path)
+        inside = (*around, id(node))
+        if isinstance(node, yaml.SequenceNode):
+            return [self._read(item, (*path, index), inside) for index, item in enumerate(node.value)]
+        assert isinstance(node, yaml.MappingNode)
+        return self._read_mapping(node, path, inside)
+
+    def _read_scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
+        text = node.value
+        if "${" in text:
+            try:
+                text = expand(text)
+            except ValueError as error:
+                self._found(node, path, "a reference that cannot be replaced", str(error))
+        if node.style:
+            return text
+        return resolve_plain(text) if text == node.value else Expanded(text)
+
+    def _read_mapping(self, node: yaml.MappingNode, path: Path, around: tuple[int, ...]) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        merged: list[yaml.Node] = []
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._found(key_node, path, "a mapping or list as a key", "a name as a key")
+                continue
+            key = str(key_node.value)
+            if key == "<<" and not key_node.style:
+                merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                continue
+            line = key_node.start_mark.line + 1
+            if key in lines:
+                self._found(key_node, (*path, key), "a repeated key", f"each key once (see line {lines[key]})")
+                continue
+            lines[key] = line
+            self._key_lines.setdefault((*path, key), line)
+            if not isinstance(value_node, yaml.ScalarNode):
+                self._lines.setdefault((*path, key), line)  # of a section, the line that names it
+            result[key] = self._read(value_node, (*path, key), around)
+        for one in merged:
+            below = self._read(one, path, around)
+            if not isinstance(below, dict):
+                self._found(one, path, "something else behind <<", "an alias of a mapping behind <<")
+                continue
+            result = {**below, **result}
+        return result
+
+    def _found(self, node: yaml.Node, path: Path, got: str, expected: str) -> None:
+        self.problems.append(self._problem(node, path, got, expected))
+
+    def _problem(self, node: yaml.Node, path: Path, got: str, expected: str) -> ConfigProblem:
+        return ConfigProblem(self.name, node.start_mark.line + 1, dotted(path), got, expected)
+
+
+def _without_content(error: yaml.MarkedYAMLError) -> str:
+    """What PyYAML says, without quotations from the text: they may be of a secret."""
+    said = _QUOTED.sub("...", ", ".join(part for part in (error.context, error.problem) if part))
+    if "alias" in said or "cannot start any token" in said:
+        said += " (quote a value that begins with one of * & ! % @ `)"
+    return said
+
+
+def _code(character: object) -> int:
+    return ord(character) if isinstance(character, str) else int(str(character))
