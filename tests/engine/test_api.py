@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import orjson
-from browser_requests import BROWSER_REQUESTS
+from engine.browser_requests import BROWSER_REQUESTS
 from hypothesis import given
 from hypothesis import strategies as st
 

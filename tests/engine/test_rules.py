@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from browser_requests import BROWSER_REQUESTS, CHROME, USER_AGENTS, described
+from engine.browser_requests import BROWSER_REQUESTS, CHROME, USER_AGENTS, described
 
 from gateway.engine.rules import HUMAN, Rule, Verdict, judge
 from gateway.engine.wire import Described

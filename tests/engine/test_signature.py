@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_requests import USER_AGENTS
+from engine.browser_requests import USER_AGENTS
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -93,13 +93,11 @@ class ApiServer:
         self._busy[connection] = self._busy.get(connection, 0) + 1
         self._idle.clear()
         try:
-            await self._let_drain(request)
             response = _response(await self._answer(request))
             if self._draining:
                 response.force_close()
             # Written here and not by aiohttp afterwards, so that drain sees the connection busy until it is out.
-            await response.prepare(request)
-            await response.write_eof()
+            await _write(response, request)
             return response
         finally:
             self._leave(connection)
@@ -110,18 +108,6 @@ class ApiServer:
             del self._busy[connection]
         if not self._busy:
             self._idle.set()
-
-    async def _let_drain(self, request: web.BaseRequest) -> None:
-        """Wait until the client has read enough of its former answers; at once unless it pipelines and does not."""
-        transport = request.transport
-        if transport is None or not transport.get_write_buffer_size():
-            return
-        try:
-            async with asyncio.timeout(WRITE_TIMEOUT_S):
-                await request.writer.drain()
-        except TimeoutError:
-            transport.abort()
-            raise ConnectionResetError("the client does not read its answers") from None
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
         try:
@@ -189,6 +175,22 @@ async def _read_bounded(content: StreamReader) -> bytes:
         if len(body) > MAX_BODY_BYTES:
             raise CallRefused(413, f"the body has more than {MAX_BODY_BYTES} bytes")
     return bytes(body)
+
+
+async def _write(response: web.Response, request: web.BaseRequest) -> None:
+    """Write all of the answer. It waits only for a client that has not read its former ones: no other needs a timer."""
+    transport = request.transport
+    if transport is None or not transport.get_write_buffer_size():
+        await response.prepare(request)
+        await response.write_eof()
+        return
+    try:
+        async with asyncio.timeout(WRITE_TIMEOUT_S):
+            await response.prepare(request)
+            await response.write_eof()
+    except TimeoutError:
+        transport.abort()
+        raise ConnectionResetError("the client does not read its answers") from None
 
 
 def _response(answer: Answer) -> web.Response:

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 import trustme
-from browser_requests import BROWSER_REQUESTS
+from engine.browser_requests import BROWSER_REQUESTS
 from fakes import eventually
 
 from gateway.engine.api import ProtectionApi
