@@ -37,7 +37,7 @@ KINDS = (
 CORRECTIONS: dict[str, str | None] = {
     r"AP3A\.240617\.008": None,  # an Android 15 build: every phone that runs it
     r"Sogou": None,  # SogouMobileBrowser is a browser; the spiders are in SEARCH_ENGINES
-    r"Sonic": r"(RankSonic| Sonic\/)",  # ViewSonic makes tablets
+    r"Sonic": r" Sonic\/",  # ViewSonic makes tablets
     r"Butterfly": r"Butterfly\/",  # HTC Butterfly is a phone
     r"Viber": r"^Viber",  # at the end of a browser's it is the application's web view
     r"MetaIAB Facebook": None,  # the in-app browser of Facebook
@@ -66,8 +66,8 @@ CORRECTIONS: dict[str, str | None] = {
 
 # Ours, without regard to case. Tokens that open the user agent of a program which is no browser:
 SCRIPTED_CLIENTS = (
-    r"(?:curl|wget|python|ruby|perl|php|java|jakarta|node|node\.?js|axios|got|undici|deno|bun|xh|hyper)(?![a-z])",
-    r"(?:k6|hey|ureq|needle|siege|locust|wrk|vegeta|gatling|insomnia|colly|lwp)(?![a-z])",
+    r"(?:curl|wget|python|ruby|perl|php|java|jakarta|node|node\.?js|axios|undici|ureq|lwp)(?![a-z])",
+    r"(?:got|deno|bun|xh|hyper|k6|hey|needle|siege|locust|wrk|vegeta|gatling|insomnia|colly)(?:/|$)",
     r"(?:pycurl|libcurl|urllib|httpx|aiohttp|go-http-client|go-resty|fasthttp|java-http-client|apache-httpclient)",
     r"(?:http_?client|restsharp|rest-client|http\.rb|faraday|typhoeus|guzzlehttp|libwww-perl|mojolicious|www-mechanize)",
     r"(?:node-|superagent|postmanruntime|httpie|reqwest|cpp-httplib|lua-resty-http|winhttp|powershell|aria2|scrapy)",
@@ -233,7 +233,7 @@ def _kind(entry: dict[str, Any]) -> str:
 def _corrected(patterns: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     for pattern, kind in patterns:
         corrected = CORRECTIONS.get(pattern, pattern)
-        if corrected is not None:
+        if corrected:  # an empty expression would match everybody
             yield corrected, kind
 
 
