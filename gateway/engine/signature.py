@@ -299,6 +299,7 @@ _REST_OF_NAME = re.compile(r"[\w.-]*", re.ASCII)
 
 def _name(user_agent: str, start: int, end: int) -> str:
     """The product round what was found, without its version (`SomeBot` for `bot/`); of an address the first one."""
+    start += len(user_agent[start:end]) - len(user_agent[start:end].lstrip())
     left = max(user_agent.rfind(separator, 0, start) for separator in " ;,(/") + 1
     right = _REST_OF_NAME.match(user_agent, end)
     token = user_agent[left : right.end() if right else end]

@@ -60,6 +60,7 @@ def test_every_correction_is_of_a_pattern_of_the_package() -> None:
     ("user_agent", "signature"),
     [
         ("curl/8.9.1", Signature("curl", "http-library")),
+        ("Mozilla/5.0 Safari/537.36 PTST/220216.2", Signature("PTST", "monitoring")),
         ("CURL/8.9.1", Signature("curl", "http-library")),
         ("Wget/1.21.4", Signature("Wget", "http-library")),
         ("python-requests/2.32.3", Signature("python-requests", "http-library")),
