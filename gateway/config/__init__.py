@@ -69,20 +69,20 @@ __all__ = [
 
 def render_yaml(config: Config) -> str:
     """The effective configuration as YAML, secrets redacted: `gateway show`."""
-    from gateway.config import rendering
+    from gateway.config.rendering import render_yaml
 
-    return rendering.render_yaml(config)
+    return render_yaml(config)
 
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the file: `gateway schema`."""
-    from gateway.config import schema
+    from gateway.config.schema import json_schema
 
-    return schema.json_schema()
+    return json_schema()
 
 
 def settings_table() -> list[tuple[str, str, str]]:
     """Every key as (dotted key, default as in a file, meaning), in the file's order."""
-    from gateway.config import schema
+    from gateway.config.schema import settings_table
 
-    return schema.settings_table()
+    return settings_table()

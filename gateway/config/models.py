@@ -1,8 +1,8 @@
 """The configuration as frozen, validated objects: one class per section, one attribute per key, in the file's order.
 
 Every key has a line with its meaning, its unit, and why the default is what it is; the JSON Schema, the settings table
-and `gateway show` are made from these. Durations are float seconds, sizes int bytes, secrets SecretStr. Nothing mutates a
-configuration after loading; a reload makes a new one.
+and `gateway show` are made from these. Durations are float seconds, sizes int bytes, secrets SecretStr. Nothing mutates
+a configuration after loading; a reload makes a new one.
 
 Defaults are written as in a file and validated like one: what an operator reads here is what he may type.
 """
@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from gateway.config.address import parse_address, parse_host_pattern
 from gateway.config.expansion import expand
-from gateway.config.scalar import Expanded, resolve_plain
+from gateway.config.scalar import Expanded, resolve_plain, typed
 from gateway.config.value import (
     PROTECTION_KEY_DEFAULT,
     AccessLog,
@@ -328,7 +328,7 @@ class Site(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_name(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping) or data.get("name") is not None:
+        if not isinstance(data, Mapping) or typed(data.get("name")) is not None:
             return data
         hosts = data.get("hosts", ["*"])
         first = hosts[0] if isinstance(hosts, (list, tuple)) and hosts else None
@@ -487,7 +487,7 @@ class Config(Section):
         if not isinstance(data, Mapping):
             return data
         filled = dict(data)
-        if filled.get("server_name") is None:
+        if typed(filled.get("server_name")) is None:
             filled["server_name"] = socket.gethostname() or "localhost"
         sites = filled.get("sites", [{}])
         if isinstance(sites, (list, tuple)):

@@ -25,5 +25,5 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def render_yaml(config: Config) -> str:
-    """Defaults filled in, secrets as `***`, in the order of the schema. It can be loaded again once secrets are put back."""
+    """Defaults filled in, secrets as `***`, in the order of the schema; loadable once the secrets are put back."""
     return yaml.dump(config.dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

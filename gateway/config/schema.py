@@ -13,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from gateway.config.models import Config
 
 REQUIRED = "required"
+_ANNOTATIONS = ("title", "description", "default", "examples")
 
 
 class _Generator(GenerateJsonSchema):
@@ -25,20 +26,37 @@ class _Generator(GenerateJsonSchema):
         result = self.generate_inner(schema["schema"])
         if "default" not in schema:
             return result
-        return {**result, "default": schema["default"]} if "$ref" not in result else {
-            "allOf": [result],
-            "default": schema["default"],
-        }
+        return {**result, "default": schema["default"]}
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a file before `${NAME}` is replaced is looser; this is of what stands there afterwards."""
+    """Of a file as it is written: wherever a value has a form, `${NAME}` is accepted too."""
     schema = Config.model_json_schema(mode="validation", schema_generator=_Generator)
+    schema["$defs"] = {name: _with_references(section) for name, section in schema["$defs"].items()}
+    schema["$defs"]["Reference"] = {"type": "string", "pattern": r"\$\{", "description": "From the environment."}
+    schema = _with_references(schema)
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": "Protection gateway configuration"}
 
 
+def _with_references(section: dict[str, Any]) -> dict[str, Any]:
+    properties = {name: _or_reference(value) for name, value in section.get("properties", {}).items()}
+    return {**section, "properties": properties}
+
+
+def _or_reference(value: dict[str, Any]) -> dict[str, Any]:
+    """A value's schema with a reference as an alternative, if the schema would refuse its text."""
+    if value.get("type") == "array":
+        return {**value, "items": _or_reference(value["items"])}
+    if not value.keys() & {"pattern", "enum", "const", "anyOf"} and value.get("type") not in ("integer", "boolean"):
+        return value
+    outside: dict[str, Any] = {key: value[key] for key in _ANNOTATIONS if key in value}
+    form: dict[str, Any] = {key: part for key, part in value.items() if key not in outside}
+    alternatives = form["anyOf"] if form.keys() == {"anyOf"} else [form]
+    return {**outside, "anyOf": [*alternatives, {"$ref": "#/$defs/Reference"}]}
+
+
 def settings_table() -> list[tuple[str, str, str]]:
-    """(`sites[].origin.retries`, `1`, meaning) of every key, sections without keys of their own value left out."""
+    """(`sites[].origin.retries`, `1`, meaning) of every key that has a value; a section is its keys."""
     return list(_rows(Config, ""))
 
 
@@ -46,7 +64,8 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]
     for name, field in model.model_fields.items():
         key = prefix + name
         section, is_list = _section_of(field.annotation)
-        yield key, _default(field), field.description or ""
+        if section is None or field.default is None or field.is_required() or key == "sites[].protection":
+            yield key, _default(field), field.description or ""
         if section is not None and key != "sites[].protection":
             yield from _rows(section, f"{key}[]." if is_list else f"{key}.")
 

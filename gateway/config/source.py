@@ -20,7 +20,7 @@ from gateway.errors import ConfigError, ConfigProblem
 Path = tuple[str | int, ...]
 
 MAX_FILE_BYTES = 8 * 1024 * 1024  # thousands of sites, and well under the 16 MiB of a message to a worker
-MAX_NODES = 1_000_000
+MAX_NODES = 200_000
 MAX_DEPTH = 50  # the schema needs 8
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster; not in every build of PyYAML
@@ -53,22 +53,26 @@ class Source:
         return self._lines[path]
 
     def _compose(self, text: str) -> yaml.Node | None:
-        loader = None
         try:
-            loader = _Loader(text)
-            node: yaml.Node | None = loader.get_single_node()
+            self._check_depth(text)
+            node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
             return node
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             raise self._broken(line, f"a character that YAML does not allow (U+{_code(error.character):04X})") from None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise self._broken(mark.line + 1 if mark else 1, _without_content(error)) from None
-        except (RecursionError, yaml.YAMLError, ValueError):
-            raise self._broken(1, "no YAML document, or one that is nested too deeply") from None
-        finally:
-            if loader is not None:
-                loader.dispose()
+            raise self._broken(mark.line + 1 if mark else 1, f"broken YAML: {_without_content(error)}") from None
+        except (yaml.YAMLError, ValueError):  # of the library's own reading: an escape beyond Unicode, for one
+            raise self._broken(1, "text that is not YAML") from None
+
+    def _check_depth(self, text: str) -> None:
+        """PyYAML composes by recursion, in C: 100,000 brackets would end the process."""
+        depth = 0
+        for event in yaml.parse(text, Loader=_Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise self._broken(_line(event), f"something nested more than {MAX_DEPTH} deep")
 
     def _broken(self, line: int, got: str) -> ConfigError:
         return ConfigError.of([ConfigProblem(self.name, line, "", got, "one YAML document")])
@@ -76,11 +80,12 @@ class Source:
     def _read(self, node: yaml.Node, path: Path, around: tuple[int, ...]) -> Any:
         """The value of a node. around: identities of the nodes that contain it, to find one that contains itself."""
         self._nodes_left -= 1
-        if self._nodes_left < 0 or len(around) > MAX_DEPTH or id(node) in around:
-            got = "an alias of what contains it" if id(node) in around else "too much, once aliases are replaced"
+        if id(node) in around:
+            raise self._stopped(node, path, "an alias of what contains it", "an alias of something else")
+        if self._nodes_left < 0 or len(around) > MAX_DEPTH:
             expected = f"at most {MAX_NODES} values, nested at most {MAX_DEPTH} deep"
-            raise ConfigError.of([*self.problems, self._problem(node, path, got, expected)])
-        self._lines.setdefault(path, node.start_mark.line + 1)
+            raise self._stopped(node, path, "too much, once aliases are replaced", expected)
+        self._lines.setdefault(path, _line(node))
         if node.tag not in _CORE_TAGS:
             self._found(node, path, "a tag", "no tags (!name); quote a text that begins with !")
         if isinstance(node, yaml.ScalarNode):
@@ -114,7 +119,7 @@ class Source:
             if key == "<<" and not key_node.style:
                 merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
                 continue
-            line = key_node.start_mark.line + 1
+            line = _line(key_node)
             if key in lines:
                 self._found(key_node, (*path, key), "a repeated key", f"each key once (see line {lines[key]})")
                 continue
@@ -134,8 +139,16 @@ class Source:
     def _found(self, node: yaml.Node, path: Path, got: str, expected: str) -> None:
         self.problems.append(self._problem(node, path, got, expected))
 
+    def _stopped(self, node: yaml.Node, path: Path, got: str, expected: str) -> ConfigError:
+        return ConfigError.of([*self.problems, self._problem(node, path, got, expected)])
+
     def _problem(self, node: yaml.Node, path: Path, got: str, expected: str) -> ConfigProblem:
-        return ConfigProblem(self.name, node.start_mark.line + 1, dotted(path), got, expected)
+        return ConfigProblem(self.name, _line(node), dotted(path), got, expected)
+
+
+def _line(part: yaml.Node | yaml.Event) -> int:
+    """From 1."""
+    return part.start_mark.line + 1 if part.start_mark else 1
 
 
 def _without_content(error: yaml.MarkedYAMLError) -> str:

@@ -234,7 +234,9 @@ def _pattern(text: str) -> str:
 
 
 def _file(text: str) -> str:
-    """A path that can be read now; the directory of a relative one is the process's."""
+    """A path that can be read now; a relative one starts where the process was started."""
+    if not text.isprintable():  # undecodable names too: a configuration travels to the workers as JSON
+        raise ValueError("a file name of printable characters")
     try:
         with open(text, "rb") as file:
             file.read(1)
@@ -462,8 +464,8 @@ def _custom_source(source: object, kind: str) -> CustomSource:
             raise rejected("{header: NAME} with the name of a header, and nothing else")
         return HeaderSource(header=name)
     if kind == "string":
-        if not isinstance(source, str) or not source:
-            raise rejected("{header: NAME} or a text that is not empty (quote a number)")
+        if not isinstance(source, str) or not source or not source.isprintable():
+            raise rejected("{header: NAME} or a printable text that is not empty (quote a number)")
         return str(source)
     number = typed(source)
     whole = isinstance(number, int) and not isinstance(number, bool) and abs(number) <= _INT64
@@ -542,7 +544,7 @@ CustomFields = Annotated[
 
 
 def _nothing(value: object) -> None:
-    if value is not None and value != {}:
+    if typed(value) is not None and value != {}:
         raise rejected(f"null: {NOT_AVAILABLE}")
 
 
