@@ -496,10 +496,12 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        findings = _check_engine_keys(self)
         admin = parse_address(self.admin.address)
         taken = {parse_address(listener.address) for listener in self.listeners}
         if admin in taken and (admin.path or admin.port):
-            report([Finding(("admin", "address"), self.admin.address, "an address that no listener has")])
+            findings.append(Finding(("admin", "address"), self.admin.address, "an address that no listener has"))
+        report(findings)
         return self
 
     def dump(self, reveal_secrets: bool = False) -> dict[str, Any]:
@@ -508,6 +510,18 @@ class Config(Section):
         `parse_config(config.dump(reveal_secrets=True)) == config`.
         """
         return self.model_dump(mode="json", exclude_none=False, context={"reveal_secrets": reveal_secrets})
+
+
+def _check_engine_keys(config: Config) -> list[Finding]:
+    """The embedded engine would refuse our own calls with 400, and every request would fail open."""
+    expected = "one of engine.keys, as the endpoint is embedded"
+    accepted = set(config.engine.keys)
+    return [
+        Finding(("sites", index, "protection", "key"), site.protection.key, expected)
+        for index, site in enumerate(config.sites)
+        if accepted and site.protection.endpoint == "embedded" and site.protection.mode != "off"
+        and site.protection.key not in accepted
+    ]
 
 
 def _with_protection(site: Any, base: Any) -> Any:

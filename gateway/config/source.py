@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from gateway.config.expansion import expand
+from gateway.config.expansion import UnusableReference, expand
 from gateway.config.problem import dotted
 from gateway.config.scalar import Expanded, resolve_plain
 from gateway.errors import ConfigError, ConfigProblem
@@ -101,8 +101,8 @@ class Source:
         if "${" in text:
             try:
                 text = expand(text)
-            except ValueError as error:
-                self._found(node, path, "a reference that cannot be replaced", str(error))
+            except UnusableReference as error:
+                self._found(node, path, error.got, error.expected)
         if node.style:
             return text
         return resolve_plain(text) if text == node.value else Expanded(text)
