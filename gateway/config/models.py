@@ -128,8 +128,12 @@ class Listener(Section):
 class OriginPool(Section):
     """Kept connections to the servers of one site, per worker."""
 
-    max_connections: Count = _setting(512, "Connections per worker, busy and idle; over it requests wait.")
-    max_idle: CountOrZero = _setting(128, "Idle connections kept per worker; at most max_connections.")
+    max_connections: Count = _setting(
+        512, "Connections per worker, busy and idle; over it requests wait. Spares the servers."
+    )
+    max_idle: CountOrZero = _setting(
+        128, "Idle connections kept per worker; at most max_connections. A quarter outlives a lull."
+    )
     idle_timeout: Duration = _setting("55s", "Idle time before closing; below the 60s after which most servers close.")
 
     @model_validator(mode="after")
@@ -144,15 +148,15 @@ class ActiveHealth(Section):
     """Requests of our own that find out whether a server works."""
 
     path: PathPrefix = _setting("/healthz", "Path asked for; any 2xx or 3xx is healthy.")
-    interval: Duration = _setting("5s", "Time between two questions to one server.")
-    timeout: Duration = _setting("1s", "Time for the answer.")
+    interval: Duration = _setting("5s", "Time between two questions to one server; each worker asks.")
+    timeout: Duration = _setting("1s", "Time for the answer; a server that is slower at so little is not healthy.")
 
 
 class OriginHealth(Section):
     """When a server is left out."""
 
-    passive_failures: Count = _setting(5, "Failures in a row that eject a server.")
-    ejection: Duration = _setting("10s", "How long an ejected server gets no request.")
+    passive_failures: Count = _setting(5, "Failures in a row that eject a server; one or two happen to healthy ones.")
+    ejection: Duration = _setting("10s", "How long an ejected server gets no request; about the time of a restart.")
     active: ActiveHealth | None = _setting(None, "Ask the servers regularly; null = only what traffic shows.")
 
 
@@ -178,8 +182,10 @@ class Origin(Section):
     )
     preserve_host: Flag = _setting(True, "Send the client's Host; false = the server's own.")
     connect_timeout: Duration = _setting("1s", "Time for a connection, TLS included; past it 504.")
-    response_timeout: Duration = _setting("60s", "Time from the request's end to the response's head; past it 504.")
-    idle_timeout: Duration = _setting("60s", "Time between two pieces of a body, and of silence in a tunnel.")
+    response_timeout: Duration = _setting("60s", "Time to the response's head; past it 504. What most proxies wait.")
+    idle_timeout: Duration = _setting(
+        "60s", "Time between two pieces of a body, and of silence in a tunnel; past it both sides close."
+    )
     retries: Retries = _setting(
         1, "Repetitions on another connection, only if safe: nothing was sent, or idempotent without body and reused."
     )
@@ -194,8 +200,12 @@ class Origin(Section):
 class ProtectionPool(Section):
     """Kept connections to the Protection API, per worker."""
 
-    max_connections: Count = _setting(256, "Connections per worker; a check that finds all busy waits in its budget.")
-    warm: CountOrZero = _setting(8, "Connections opened before they are needed; at most max_connections.")
+    max_connections: Count = _setting(
+        256, "Connections per worker, far above what short checks need. When all are busy a check waits in its budget."
+    )
+    warm: CountOrZero = _setting(
+        8, "Connections opened before they are needed, as TLS would eat a check's budget; at most max_connections."
+    )
     idle_timeout: Duration = _setting("55s", "Idle time before closing; below the 60s after which most servers close.")
 
     @model_validator(mode="after")
@@ -208,9 +218,11 @@ class ProtectionPool(Section):
 class Breaker(Section):
     """Stops asking an API that does not answer. While open: no call, on_failure at once, one probe at a time after."""
 
-    failures: Count = _setting(20, "Failed checks within the window that open it.")
-    window: Duration = _setting("10s", "Time over which failures are counted.")
-    open: Duration = _setting("5s", "Time without calls before the first probe.")
+    failures: Count = _setting(20, "Failed checks within the window that open it; a few are lost on any network.")
+    window: Duration = _setting("10s", "Time over which failures are counted; older ones say nothing about now.")
+    open: Duration = _setting(
+        "5s", "Time without calls before the first probe: what an outage costs in lateness of its end."
+    )
 
 
 class FingerprintHeaders(Section):
@@ -283,8 +295,10 @@ class Protection(Section):
     include: tuple[Pattern, ...] = _setting(
         [], "Regular expressions, searched in host + raw path; only a match is checked. Empty = everything."
     )
-    exclude_methods: tuple[Method, ...] = _setting([], "Methods that are not checked.")
-    exclude_ips: tuple[Network, ...] = _setting([], "Client networks (CIDR) that are not checked.")
+    exclude_methods: tuple[Method, ...] = _setting([], "Methods that are not checked; none, as any can do harm.")
+    exclude_ips: tuple[Network, ...] = _setting(
+        [], "Client networks (CIDR) that are not checked, such as your monitoring."
+    )
     field_limits: FieldLimits = _setting(
         {}, "Field of the payload: largest size of its value, instead of the contract's."
     )
@@ -383,24 +397,38 @@ class ClientIp(Section):
 class Limits(Section):
     """What one client may take of this process. None of these can be switched off but the body's size."""
 
-    request_head_bytes: Size = _setting("64KiB", "Request line and headers; past it 431.")
-    request_headers: Count = _setting(100, "Header lines of a request; past it 431.")
-    request_target_bytes: Size = _setting("16KiB", "The request's target; past it 414.")
+    request_head_bytes: Size = _setting("64KiB", "Request line and headers; past it 431. Room for large cookies.")
+    request_headers: Count = _setting(100, "Header lines of a request; past it 431. Browsers send under 40.")
+    request_target_bytes: Size = _setting("16KiB", "The request's target; past it 414. Twice what common servers take.")
     request_body_bytes: Size | None = _setting(
         None, "Request body; past it 413. null = no limit, as bodies are streamed and never kept."
     )
-    response_head_bytes: Size = _setting("128KiB", "Status line and headers of an origin's response; past it 502.")
-    connections: Count = _setting(10_000, "Open connections per worker; over it new ones get 503 and close.")
-    pipelined_requests: Count = _setting(16, "Requests read ahead on one connection; further ones wait in the kernel.")
-    head_timeout: Duration = _setting("10s", "Time for a request's head, from its first byte; past it 408.")
-    body_timeout: Duration = _setting("30s", "Time between two pieces of a request's body.")
-    keep_alive_timeout: Duration = _setting("60s", "Time of silence after which an idle connection is closed.")
+    response_head_bytes: Size = _setting(
+        "128KiB", "Status line and headers of an origin's response; past it 502. Room for long policies."
+    )
+    connections: Count = _setting(
+        10_000, "Open connections per worker; over it new ones get 503 and close. Bounds memory and descriptors."
+    )
+    pipelined_requests: Count = _setting(
+        16, "Requests read ahead on one connection; further ones wait in the kernel. Few clients pipeline."
+    )
+    head_timeout: Duration = _setting(
+        "10s", "Time for a request's head, from its first byte; past it 408. Slow heads hold connections."
+    )
+    body_timeout: Duration = _setting(
+        "30s", "Time between two pieces of a request's body; past it 408. Phones lose the network for a while."
+    )
+    keep_alive_timeout: Duration = _setting(
+        "60s", "Time of silence after which an idle connection is closed; what most proxies keep."
+    )
 
 
 class Admin(Section):
     """The operators' side: /metrics /healthz /readyz /config /status.json, and the dashboard at /."""
 
-    address: ListenAddress = _setting("127.0.0.1:9090", "host:port, [v6]:port or unix:/path.")
+    address: ListenAddress = _setting(
+        "127.0.0.1:9090", "host:port, [v6]:port or unix:/path. Loopback: it shows traffic and configuration."
+    )
     token: Secret | None = _setting(
         None, "Bearer token, a secret; null = none is asked for. Required when the address is not a loopback one."
     )
@@ -466,9 +494,13 @@ class Config(Section):
     listeners: Annotated[
         tuple[Listener, ...], AfterValidator(_not_empty), AfterValidator(_check_listeners)
     ] = _setting([{}], "Where downstream connects.")
-    workers: Workers = _setting(1, "Worker processes; auto = one for each CPU that this process may use.")
+    workers: Workers = _setting(
+        1, "Worker processes; auto = one for each CPU that this process may use. 1 serves a small site."
+    )
     server_name: FilledName = _setting(None, "ServerName in the payload; null = the machine's host name.")
-    drain_timeout: Duration = _setting("30s", "Time for the exchanges in flight when stopping; then they are cut.")
+    drain_timeout: Duration = _setting(
+        "30s", "Time for the exchanges in flight when stopping; then they are cut. What orchestrators wait."
+    )
     sites: Annotated[
         tuple[Site, ...], AfterValidator(_not_empty), AfterValidator(_check_site_names)
     ] = _setting([{}], "First match wins; a request that matches none gets 421.")
@@ -514,14 +546,15 @@ class Config(Section):
 
 def _check_engine_keys(config: Config) -> list[Finding]:
     """The embedded engine would refuse our own calls with 400, and every request would fail open."""
-    expected = "one of engine.keys, as the endpoint is embedded"
-    accepted = set(config.engine.keys)
-    return [
-        Finding(("sites", index, "protection", "key"), site.protection.key, expected)
-        for index, site in enumerate(config.sites)
-        if accepted and site.protection.endpoint == "embedded" and site.protection.mode != "off"
-        and site.protection.key not in accepted
-    ]
+    accepted = config.engine.keys
+    findings: dict[tuple[str | int, ...], Finding] = {}
+    for index, site in enumerate(config.sites):
+        own = site.protection
+        if accepted and own.endpoint == "embedded" and own.mode != "off" and own.key not in accepted:
+            inherited = own.key == config.protection.key
+            path: tuple[str | int, ...] = ("protection", "key") if inherited else ("sites", index, "protection", "key")
+            findings[path] = Finding(path, own.key, "one of engine.keys, as the endpoint is embedded")
+    return list(findings.values())
 
 
 def _with_protection(site: Any, base: Any) -> Any:

@@ -24,7 +24,7 @@ MAX_NODES = 200_000
 MAX_DEPTH = 50  # the schema needs 8
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster; not in every build of PyYAML
-_QUOTED = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
+_QUOTED = re.compile(r"'\S{2,}'|\"\S{2,}\"")
 _CORE = "tag:yaml.org,2002:"
 _CORE_TAGS = frozenset(
     _CORE + name for name in ("null", "bool", "int", "float", "str", "timestamp", "value", "merge", "seq", "map")
@@ -62,7 +62,7 @@ class Source:
             raise self._broken(line, f"a character that YAML does not allow (U+{_code(error.character):04X})") from None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise self._broken(mark.line + 1 if mark else 1, f"broken YAML: {_without_content(error)}") from None
+            raise self._broken(mark.line + 1 if mark else 1, f"broken YAML: {_explain(error, text)}") from None
         except (yaml.YAMLError, ValueError):  # of the library's own reading: an escape beyond Unicode, for one
             raise self._broken(1, "text that is not YAML") from None
 
@@ -151,11 +151,13 @@ def _line(part: yaml.Node | yaml.Event) -> int:
     return part.start_mark.line + 1 if part.start_mark else 1
 
 
-def _without_content(error: yaml.MarkedYAMLError) -> str:
-    """What PyYAML says, without quotations from the text: they may be of a secret."""
+def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
+    """What PyYAML says and what to do about it. Without quotations from the text: they may be of a secret."""
     said = _QUOTED.sub("...", ", ".join(part for part in (error.context, error.problem) if part))
     if "alias" in said or "cannot start any token" in said:
-        said += " (quote a value that begins with one of * & ! % @ `)"
+        return f"{said} (quote a value that begins with one of * & ! % @ `)"
+    if "flow" in said and "${" in text:
+        return f"{said} (inside [] and {{}} a ${{NAME}} needs quotes)"
     return said
 
 
