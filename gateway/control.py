@@ -162,26 +162,44 @@ class _Child:
         self._channel = channel
         self._stop = stop
         self._name = ""
+        self._started = asyncio.Event()
         self._exit_code = 0
 
     async def run(self) -> int:
+        """Returns the exit code: 0 after a drain or a stop while starting, 1 if the start failed or for a defect."""
         try:
             first = await self._channel.receive()
-            if not await self._start(first):
-                return 1
         except ChannelError as error:
             log.error("no configuration from the supervisor", error=str(error))
             return 1
-        serving = [asyncio.create_task(self._listen()), asyncio.create_task(self._report_regularly())]
-        for task in serving:
-            task.add_done_callback(self._stop_on_defect)
-        await self._stop.wait()
-        await self._part.drain()
-        for task in serving:
-            task.cancel()
-        await asyncio.wait(serving)
+        tasks = [asyncio.create_task(self._listen())]
+        try:
+            if not await self._start_unless_stopped(first):
+                return self._exit_code
+            tasks.append(asyncio.create_task(self._report_regularly()))
+            for task in tasks:
+                task.add_done_callback(self._stop_on_defect)
+            self._started.set()
+            await self._stop.wait()
+            await self._part.drain()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
         await self._report(None)
         return self._exit_code
+
+    async def _start_unless_stopped(self, message: Message) -> bool:
+        """True if the part serves. A start that waits for something must not outlive the supervisor."""
+        starting = asyncio.create_task(self._start(message))
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait({starting})
+            return False
+        return starting.result()
 
     def _stop_on_defect(self, task: asyncio.Task[None]) -> None:
         """A task of ours that fails is a defect. Without reports we count as hung: better to drain and be respawned."""
@@ -191,30 +209,33 @@ class _Child:
             self._stop.set()
 
     async def _start(self, message: Message) -> bool:
-        if message["type"] != "configure":
-            raise ChannelProtocolError(f"the first message is {message['type'][:100]!r}, not 'configure'")
-        process = message["process"]
         try:
+            if message["type"] != "configure":
+                raise ChannelProtocolError(f"the first message is {message['type'][:100]!r}, not 'configure'")
+            process = message["process"]
             config = parse_config(message["config"])
             self._set_up_logs(config, process["name"])
             if not process["drain_on_sigterm"]:
                 _ignore_sigterm()
             await self._part.start(config, process)
         except (GatewayError, OSError) as error:
-            await self._channel.send({"type": "failed", "error": _described(error)})
+            self._exit_code = 1
+            await self._send({"type": "failed", "error": _described(error)})
             return False
         self._name = process["name"]
-        await self._channel.send({"type": "ready"})
+        await self._send({"type": "ready"})
         return True
 
     def _set_up_logs(self, config: Config, name: str) -> None:
         logs.setup(config.logging.level, config.logging.format, name)
 
     async def _listen(self) -> None:
-        """Answer the supervisor until it is gone, which stops us."""
+        """Answer the supervisor until it is gone, which stops us. It says nothing before we are ready."""
         try:
             while True:
-                await self._answer(await self._channel.receive())
+                message = await self._channel.receive()
+                await self._started.wait()
+                await self._answer(message)
         except ChannelClosed:
             log.warning("the supervisor is gone, draining")
         except ChannelError as error:

@@ -392,8 +392,9 @@ from gateway import logs
 log = logs.AccessLog(flush_interval_s=0.001)
 name = sys.argv[1]
 for number in range(2000):
-    log.add((1.5, name, "::1", b"GET", b"h", b"/" + b"x" * (number % 900), b"1.1", 200, "allowed", None, 0.1, None, None,
-             number, 0, None, None, None))
+    target = b"/" + b"x" * (number % 900)
+    status = (b"1.1", 200, "allowed", None, 0.1, None, None, number, 0, None, None, None)
+    log.add((1.5, name, "::1", b"GET", b"h", target, *status))
 log.close()
 assert log.dropped == 0, log.dropped
 """

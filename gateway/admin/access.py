@@ -9,20 +9,18 @@ a loopback one, which the configuration checks.
 from __future__ import annotations
 
 import hmac
-import ipaddress
+
+from gateway.config.address import Address
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-def accepted_hosts(host: str | None) -> frozenset[str] | None:
-    """The names that a Host header may hold, without port; None if any may (not a loopback address, or `host` is None
-    for a Unix socket, which no browser can ask)."""
-    if host is None:
+def accepted_hosts(address: Address) -> frozenset[str] | None:
+    """The names that a Host header may hold, without port; None if any may: the address is not a loopback one, or it is
+    a Unix socket, which no browser can ask."""
+    if address.path or not address.is_loopback:
         return None
-    bare = host.strip("[]").lower()
-    if bare != "localhost" and not _is_loopback(bare):
-        return None
-    return LOOPBACK_NAMES | {f"[{bare}]" if ":" in bare else bare}
+    return LOOPBACK_NAMES | {f"[{address.host}]" if ":" in address.host else address.host}
 
 
 def host_is_accepted(header: str | None, accepted: frozenset[str] | None) -> bool:
@@ -41,10 +39,3 @@ def _without_port(host: str) -> str:
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name: what it resolves to may change, so it does not count as loopback
-        return False

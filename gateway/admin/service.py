@@ -31,6 +31,7 @@ from gateway import logs
 from gateway.admin.access import accepted_hosts, host_is_accepted, token_is_right
 from gateway.admin.status import figures
 from gateway.config import Config
+from gateway.config.address import Address
 from gateway.errors import GatewayError
 from gateway.metrics import Totals
 
@@ -68,11 +69,11 @@ class Gateway(Protocol):
 
 
 class AdminService:
-    """The service on one listening socket. `host` is the configured host, None for a Unix socket."""
+    """The service on one socket, which is bound to `address`."""
 
-    def __init__(self, gateway: Gateway, host: str | None) -> None:
+    def __init__(self, gateway: Gateway, address: Address) -> None:
         self._gateway = gateway
-        self._accepted_hosts = accepted_hosts(host)
+        self._accepted_hosts = accepted_hosts(address)
         self._page, self._page_policy = _load_page()
         app = web.Application(middlewares=[self._guard], client_max_size=1024)
         app.add_routes(

@@ -12,23 +12,15 @@ import os
 import socket
 import stat
 
+from gateway.config.address import UNIX, parse_address
 from gateway.errors import StartError
-
-UNIX = "unix:"
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """`host:port` or `[v6]:port` as (host without brackets, port). The configuration has validated it."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 def bind(address: str, key: str) -> socket.socket:
     """A bound socket, not listening yet. Raises StartError that names the key and the address."""
     try:
-        if address.startswith(UNIX):
-            return _bind_unix(address.removeprefix(UNIX))
-        return _bind_tcp(*split_address(address))
+        place = parse_address(address)
+        return _bind_unix(place.path) if place.path else _bind_tcp(place.host, place.port)
     except OSError as error:
         raise StartError(f"{key}: cannot bind {address}: {error.strerror or error}") from None
 
@@ -38,13 +30,12 @@ def try_bind(address: str, key: str) -> None:
     bind(address, key).close()
 
 
-def unbind(sock: socket.socket) -> None:
-    """Close the socket and remove its path, if it is a Unix socket and the path is still this one's."""
-    with sock:
-        path = sock.getsockname() if sock.family == socket.AF_UNIX else None
-    if path:
+def unbind(sock: socket.socket, address: str) -> None:
+    """Close the socket, if nobody has yet, and remove the path of a Unix socket."""
+    sock.close()
+    if address.startswith(UNIX):
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+            os.unlink(address.removeprefix(UNIX))
 
 
 def _bind_tcp(host: str, port: int) -> socket.socket:

@@ -29,9 +29,10 @@ from gateway import logs
 from gateway.admin import AdminService
 from gateway.admin.service import State
 from gateway.config import Config, load_config
+from gateway.config.address import UNIX, parse_address
 from gateway.errors import GatewayError, ReloadError, StartError
 from gateway.metrics import Metrics, Totals
-from gateway.supervisor.binding import UNIX, bind, split_address, try_bind, unbind
+from gateway.supervisor.binding import bind, try_bind, unbind
 from gateway.supervisor.reload import Reloads, changed_restart_keys, file_signature
 from gateway.supervisor.slot import Patience, Plan, Slot
 
@@ -84,7 +85,7 @@ class Supervisor:
         self._metrics = Metrics()
         self._reloads = Reloads(self._metrics)
         self._began_s = time.monotonic()
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[tuple[socket.socket, str]] = []
         self._listener_fds: dict[str, int] = {}
         self._directory = ""
         self._workers: list[Slot] = []
@@ -146,8 +147,8 @@ class Supervisor:
     async def _start_admin(self) -> None:
         address = str(self.config.admin.address)
         sock = bind(address, "admin.address")
-        self._sockets.append(sock)
-        self._admin = AdminService(self, None if address.startswith(UNIX) else split_address(address)[0])
+        self._sockets.append((sock, address))
+        self._admin = AdminService(self, parse_address(address))
         await self._admin.start(sock)
 
     def _bind_listeners(self) -> None:
@@ -157,7 +158,7 @@ class Supervisor:
                 try_bind(address, key)
                 continue
             sock = bind(address, key)
-            self._sockets.append(sock)
+            self._sockets.append((sock, address))
             self._listener_fds[address] = sock.fileno()
 
     async def _start_engine(self) -> None:
@@ -185,7 +186,8 @@ class Supervisor:
         }
         name = kind if index is None else f"{kind}-{index}"
         slot = Slot(Plan(name, self._command(kind), process), self, self._patience)
-        self._keeping[slot] = asyncio.create_task(slot.keep(), name=name)
+        self._keeping[slot] = asyncio.create_task(slot.keep())
+        self._keeping[slot].add_done_callback(self._on_background_done)
         return slot
 
     # --- run ---------------------------------------------------------------------------------------------------------
@@ -276,8 +278,8 @@ class Supervisor:
             await self._admin.close()
         for task in self._background:
             task.cancel()
-        for sock in self._sockets:
-            unbind(sock)
+        for sock, address in self._sockets:
+            unbind(sock, address)
         if self._directory:
             shutil.rmtree(self._directory, ignore_errors=True)
         log.info("stopped")
@@ -288,11 +290,11 @@ class Supervisor:
         for slot in slots:
             slot.drain(timeout_s)
         for slot in slots:
-            await _first(slot.ended.wait(), self._hurry.wait())
+            await _first(asyncio.wait({self._keeping[slot]}), self._hurry.wait())
         for slot in slots:
             if self._hurry.is_set():
                 slot.kill()
-            await self._keeping.pop(slot)
+            await asyncio.wait({self._keeping.pop(slot)})
 
     # --- for the slots and the admin service --------------------------------------------------------------------------
 

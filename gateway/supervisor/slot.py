@@ -110,7 +110,6 @@ class Slot:
         self.degraded: list[dict[str, str]] = []
         self.failure: str | None = None  # why the last process could not start
         self.settled = asyncio.Event()  # the first process is ready, or has failed
-        self.ended = asyncio.Event()  # drained, and the last process reaped
         self._plan = plan
         self._owner = owner
         self._patience = patience
@@ -144,7 +143,6 @@ class Slot:
             await self._back_off(code, time.monotonic() - began_s)
         self.state = "stopped"
         self.settled.set()
-        self.ended.set()
 
     def drain(self, drain_timeout_s: float) -> None:
         """Let the process finish what is in flight, for at most the time-out and a margin; nothing is respawned."""
