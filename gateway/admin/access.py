@@ -9,9 +9,11 @@ a loopback one, which the configuration checks.
 from __future__ import annotations
 
 import hmac
+import re
 
 from gateway.config.address import Address
 
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::[0-9]*)?")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -36,6 +38,5 @@ def token_is_right(authorization: str | None, token: str) -> bool:
 
 
 def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+    match = _HOST.fullmatch(host)
+    return match[1] if match else ""
