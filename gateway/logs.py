@@ -267,7 +267,10 @@ class AccessLog:
                 self._dropped_full += 1
                 return
             # host, target, request_id, user_agent. Written out: 0.2 us, a loop over the indexes takes 0.5.
-            if len(record[4] or b"") + len(record[5]) + len(record[15] or b"") + len(record[16] or b"") > TEXT_BYTES:
+            if (
+                len(record[4] or b"") + len(record[5] or b"") + len(record[15] or b"") + len(record[16] or b"")
+                > TEXT_BYTES
+            ):
                 record = tuple(value[:TEXT_BYTES] if isinstance(value, str | bytes) else value for value in record)
         self._queue.append(record)
 

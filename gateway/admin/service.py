@@ -6,7 +6,7 @@
 | `/healthz` | 200 while the process lives |
 | `/readyz` | 200 while traffic can be served, failing open included; 503 only while starting and draining; JSON body |
 | `/metrics` | Prometheus text, all processes summed, fresh: every process is asked first |
-| `/status.json` | what the dashboard shows |
+| `/status.json` | what the dashboard shows, as fresh |
 | `/config` | the configuration in force as YAML, secrets redacted |
 
 GET and HEAD only. With `admin.token` set, everything but `/healthz`, `/readyz` and the page itself (which holds no data
@@ -144,6 +144,7 @@ class AdminService:
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
         gateway = self._gateway
+        await gateway.refresh(FRESH_WITHIN_S)
         return _json(
             gateway.status() | {"state": gateway.state, "degraded": gateway.degraded()} | figures(gateway.totals)
         )

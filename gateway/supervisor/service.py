@@ -19,13 +19,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from gateway import logs
+from gateway import __version__, logs
 from gateway.admin import AdminService
 from gateway.admin.service import State
 from gateway.config import Config, load_config
@@ -39,7 +38,6 @@ from gateway.supervisor.slot import Patience, Plan, Slot
 log = logs.get("supervisor")
 
 SOURCE = "supervisor"
-VERSION = version("protection-gateway")
 
 
 def child_command(kind: str) -> list[str]:
@@ -97,7 +95,7 @@ class Supervisor:
         self._admin: AdminService | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._exit_code = 0
-        self._metrics.build_info.values[VERSION, platform.python_version()] = 1
+        self._metrics.build_info.values[__version__, platform.python_version()] = 1
 
     async def run(self) -> int:
         """Start, run until a signal, drain. Returns 0; raises GatewayError if the start fails."""
@@ -333,7 +331,7 @@ class Supervisor:
 
     def status(self) -> dict[str, Any]:
         return {
-            "version": VERSION,
+            "version": __version__,
             "python": platform.python_version(),
             "pid": os.getpid(),
             "uptime_s": round(time.monotonic() - self._began_s, 1),
