@@ -106,10 +106,7 @@ class DownstreamConnection(asyncio.Protocol):
         """A client that has sent a whole request and closes its side still gets the answer (RFC 9112 9.6)."""
         self.half_closed = True
         waits = self.exchange is not None and self._body_exchange is None
-        if waits and self.transport.can_write_eof():
-            self._stage = _DEAF
-            return True
-        return False
+        return waits and self.transport.can_write_eof()
 
     def pause_writing(self) -> None:
         self.write_blocked = True
@@ -140,6 +137,11 @@ class DownstreamConnection(asyncio.Protocol):
                 return clients.of_request(self.peer, head)
             client = self._client = clients.of_peer(self.peer)
         return client
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the answer under way is the connection's last, whatever the request says."""
+        return (self.half_closed or self.server.draining) and not self._queue and not self._held
 
     def update_reading(self) -> None:
         """Read exactly while there is somewhere to put what comes."""
@@ -277,7 +279,8 @@ class DownstreamConnection(asyncio.Protocol):
         return rest
 
     def _parse_head(self, raw: bytes) -> RequestHead:
-        self._headers = headers = []
+        headers: Headers = []
+        self._headers = headers
         upgrades = False
         try:
             self._parser.feed_data(raw)
@@ -300,6 +303,7 @@ class DownstreamConnection(asyncio.Protocol):
             self._complete = False
             self._tail = b""
             self._overhead_bytes = 0
+            self._headers = []  # trailers end up here and go no further (RFC 9110 6.5.1)
         elif head.content_length:
             self._stage = _LENGTH
             self._body_exchange = exchange

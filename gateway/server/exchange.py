@@ -293,7 +293,7 @@ class Exchange:
         self._responding = True
         self._origin_head_s = perf_counter()
         self.status = status = connection.status
-        if not self._keep_alive or downstream.half_closed or downstream.server.draining:
+        if downstream.is_last:
             self._keep_alive = False
         framing = b""
         has_body = not (status in _NO_BODY or request.method == b"HEAD")
@@ -395,8 +395,7 @@ class Exchange:
         downstream, head = self._downstream, self.head
         # A body that is not read to its end cannot be told from the next request: the connection ends.
         self._keep_alive = (
-            keep_alive and self._keep_alive and self._body_ended and not downstream.half_closed
-            and not downstream.server.draining)
+            keep_alive and self._keep_alive and self._body_ended and not downstream.is_last)
         to_head = head is not None and head.method == b"HEAD"
         self._responding = True
         self.status = reply.status
