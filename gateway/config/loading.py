@@ -46,13 +46,9 @@ def parse_text(text: str, name: str) -> Config:
     try:
         config = Config.model_validate({} if source.data is None else source.data)
     except ValidationError as error:
-        found = found_by_schema(
-            error, Config, source.data, name, lambda path, of_key: source.line(path, of_key=of_key)
-        )
+        found = found_by_schema(error, Config, source.data, name, lambda path, of_key: source.line(path, of_key=of_key))
         broken = {problem.key for problem in source.problems}
-        raise ConfigError.of(
-            [*source.problems, *(problem for problem in found if problem.key not in broken)]
-        ) from None
+        raise ConfigError.of([*source.problems, *(problem for problem in found if problem.key not in broken)]) from None
     if source.problems:
         raise ConfigError.of(source.problems)
     return _share_protection(config)

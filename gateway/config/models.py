@@ -483,17 +483,15 @@ class Engine(Section):
         None, "Where `gateway engine` serves; `gateway run` needs none, it uses a Unix socket of its own."
     )
     keys: tuple[Secret, ...] = _setting([], "Keys that are accepted, secrets; [] = any that is not empty.")
-    policy: NotAvailable = _setting(
-        None, "File with rules; null = the built-in policy. Not available in this version."
-    )
+    policy: NotAvailable = _setting(None, "File with rules; null = the built-in policy. Not available in this version.")
 
 
 class Config(Section):
     """The whole configuration. `workers`, `server_name` and every site's name and protection are filled in."""
 
-    listeners: Annotated[
-        tuple[Listener, ...], AfterValidator(_not_empty), AfterValidator(_check_listeners)
-    ] = _setting([{}], "Where downstream connects.")
+    listeners: Annotated[tuple[Listener, ...], AfterValidator(_not_empty), AfterValidator(_check_listeners)] = _setting(
+        [{}], "Where downstream connects."
+    )
     workers: Workers = _setting(
         1, "Worker processes; auto = one for each CPU that this process may use. 1 serves a small site."
     )
@@ -501,9 +499,9 @@ class Config(Section):
     drain_timeout: Duration = _setting(
         "30s", "Time for the exchanges in flight when stopping; then they are cut. What orchestrators wait."
     )
-    sites: Annotated[
-        tuple[Site, ...], AfterValidator(_not_empty), AfterValidator(_check_site_names)
-    ] = _setting([{}], "First match wins; a request that matches none gets 421.")
+    sites: Annotated[tuple[Site, ...], AfterValidator(_not_empty), AfterValidator(_check_site_names)] = _setting(
+        [{}], "First match wins; a request that matches none gets 421."
+    )
     protection: Protection = _setting({}, "The checks; a site may override any key.")
     client_ip: ClientIp = _setting({}, "How the client's address is found behind other proxies.")
     limits: Limits = _setting({}, "What one client may take of this process.")

@@ -32,15 +32,20 @@ class _Generator(GenerateJsonSchema):
 def json_schema() -> dict[str, Any]:
     """Of a file as it is written: wherever a value has a form, `${NAME}` is accepted too."""
     schema = Config.model_json_schema(mode="validation", schema_generator=_Generator)
-    schema["$defs"] = {name: _with_references(section) for name, section in schema["$defs"].items()}
-    schema["$defs"]["Reference"] = {"type": "string", "pattern": r"\$\{", "description": "From the environment."}
-    schema = _with_references(schema)
+    sections = schema["$defs"]
+    for section in (schema, *sections.values()):
+        section["properties"] = {
+            name: _or_reference(_with_description(value, sections)) for name, value in section["properties"].items()
+        }
+    sections["Reference"] = {"type": "string", "pattern": r"\$\{", "description": "From the environment."}
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": "Protection gateway configuration"}
 
 
-def _with_references(section: dict[str, Any]) -> dict[str, Any]:
-    properties = {name: _or_reference(value) for name, value in section.get("properties", {}).items()}
-    return {**section, "properties": properties}
+def _with_description(value: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
+    """pydantic leaves a key's description out where it is the section's own; here every key has one."""
+    if "description" in value or "$ref" not in value:
+        return value
+    return {**value, "description": sections[value["$ref"].rpartition("/")[2]]["description"]}
 
 
 def _or_reference(value: dict[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,9 @@ class Source:
             raise self._broken(line, f"a character that YAML does not allow (U+{_code(error.character):04X})") from None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise self._broken(mark.line + 1 if mark else 1, f"broken YAML: {_explain(error, text)}") from None
+            last = text.count("\n") + 1  # the end of an unfinished text is marked behind it
+            line = min(mark.line + 1, last) if mark else 1
+            raise self._broken(line, f"broken YAML: {_explain(error, text)}") from None
         except (yaml.YAMLError, ValueError):  # of the library's own reading: an escape beyond Unicode, for one
             raise self._broken(1, "text that is not YAML") from None
 

@@ -37,7 +37,8 @@ def test_reference_unset_names_the_variable(monkeypatch):
     with pytest.raises(UnusableReference) as caught:
         expand("secret-part-${UNSET}")
     assert (caught.value.got, caught.value.expected) == (
-        "${UNSET}, which is not set", "the environment variable to be set, or a default: ${UNSET:-default}"
+        "${UNSET}, which is not set",
+        "the environment variable to be set, or a default: ${UNSET:-default}",
     )
 
 

@@ -11,9 +11,23 @@ def test_fields_names_are_unique():
 
 def test_fields_always_sent_come_first_in_the_contract_order():
     assert [row.field for row in FIELDS if row.always] == [
-        "Key", "IP", "RequestModuleName", "ModuleVersion", "Port", "Protocol", "Method", "TimeRequest",
-        "APIConnectionState", "AuthorizationLen", "CookiesLen", "PostParamLen", "ServerName", "ServerHostname", "Host",
-        "Request", "HeadersList",
+        "Key",
+        "IP",
+        "RequestModuleName",
+        "ModuleVersion",
+        "Port",
+        "Protocol",
+        "Method",
+        "TimeRequest",
+        "APIConnectionState",
+        "AuthorizationLen",
+        "CookiesLen",
+        "PostParamLen",
+        "ServerName",
+        "ServerHostname",
+        "Host",
+        "Request",
+        "HeadersList",
     ]
 
 
@@ -25,6 +39,11 @@ def test_fields_rows_are_those_of_the_contract():
     assert [row.field for row in FIELDS if row.keep == "end"] == ["XForwardedForIP"]
     assert [row.field for row in FIELDS if row.type == "number"] == ["customFieldFloat1"]
     assert [row.field for row in FIELDS if row.type == "integer"] == [
-        "Port", "TimeRequest", "AuthorizationLen", "CookiesLen", "PostParamLen", "customFieldInteger1",
+        "Port",
+        "TimeRequest",
+        "AuthorizationLen",
+        "CookiesLen",
+        "PostParamLen",
+        "customFieldInteger1",
         "customFieldInteger2",
     ]

@@ -20,7 +20,15 @@ from gateway.config.units import (
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("150ms", 0.15), ("2s", 2.0), ("1.5s", 1.5), ("1m", 60.0), ("1h", 3600.0), ("0.5ms", 0.0005), ("8760h", 31536000.0)],
+    [
+        ("150ms", 0.15),
+        ("2s", 2.0),
+        ("1.5s", 1.5),
+        ("1m", 60.0),
+        ("1h", 3600.0),
+        ("0.5ms", 0.0005),
+        ("8760h", 31536000.0),
+    ],
 )
 def test_duration_valid_gives_seconds(text, seconds):
     assert parse_duration(text) == seconds
@@ -28,27 +36,58 @@ def test_duration_valid_gives_seconds(text, seconds):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "5", "1.5", "0s", "0.0ms", "-1s", "+1s", "1 s", " 1s", "1s ", "1s\n", "1d", "1S", "1e3s", ".5s", "1.s", "8761h",
-     "1h30m", "\u0661s", "9" * 13 + "s", "inf", "nans"],
+    [
+        "",
+        "5",
+        "1.5",
+        "0s",
+        "0.0ms",
+        "-1s",
+        "+1s",
+        "1 s",
+        " 1s",
+        "1s ",
+        "1s\n",
+        "1d",
+        "1S",
+        "1e3s",
+        ".5s",
+        "1.s",
+        "8761h",
+        "1h30m",
+        "\u0661s",
+        "9" * 13 + "s",
+        "inf",
+        "nans",
+    ],
 )
 def test_duration_invalid_says_what_is_accepted(text):
-    with pytest.raises(ValueError, match="^a duration over 0") as caught:
+    with pytest.raises(ValueError, match=r"^a duration over 0") as caught:
         parse_duration(text)
     assert str(caught.value) == DURATION_EXPECTED
 
 
 @pytest.mark.parametrize(
     ("value", "size_bytes"),
-    [("512B", 512), ("24KiB", 24576), ("1MiB", 1048576), ("2GiB", 2147483648), (1, 1), (25600, 25600),
-     ("1024GiB", MAX_SIZE_BYTES)],
+    [
+        ("512B", 512),
+        ("24KiB", 24576),
+        ("1MiB", 1048576),
+        ("2GiB", 2147483648),
+        (1, 1),
+        (25600, 25600),
+        ("1024GiB", MAX_SIZE_BYTES),
+    ],
 )
 def test_size_valid_gives_bytes(value, size_bytes):
     assert parse_size(value) == size_bytes
 
 
-@pytest.mark.parametrize("value", ["", "0B", "5", "1KB", "1kb", "1K", "1.5KiB", "-1B", "1 KiB", "1025GiB", 0, -1, 1 << 41])
+@pytest.mark.parametrize(
+    "value", ["", "0B", "5", "1KB", "1kb", "1K", "1.5KiB", "-1B", "1 KiB", "1025GiB", 0, -1, 1 << 41]
+)
 def test_size_invalid_says_what_is_accepted(value):
-    with pytest.raises(ValueError, match="^a size of at least") as caught:
+    with pytest.raises(ValueError, match=r"^a size of at least") as caught:
         parse_size(value)
     assert str(caught.value) == SIZE_EXPECTED
 
