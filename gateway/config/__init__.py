@@ -33,7 +33,7 @@ from gateway.config.models import (
     ProtectionPool,
     Site,
 )
-from gateway.config.value import HeaderSource
+from gateway.config.value import CustomSource, HeaderSource
 
 __all__ = [
     "ActiveHealth",
@@ -41,6 +41,7 @@ __all__ = [
     "Breaker",
     "ClientIp",
     "Config",
+    "CustomSource",
     "Engine",
     "EngineListen",
     "EngineTls",

@@ -17,16 +17,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from gateway.config.address import parse_address, parse_host_pattern
 from gateway.config.expansion import expand
+from gateway.config.field_value import CustomFields, FieldLimits
 from gateway.config.scalar import Expanded, resolve_plain, typed
+from gateway.config.secret import PROTECTION_KEY_DEFAULT, Secret, SecretFile
 from gateway.config.value import (
-    PROTECTION_KEY_DEFAULT,
     AccessLog,
     Count,
     CountOrZero,
-    CustomFields,
     Duration,
     Extension,
-    FieldLimits,
     FilledName,
     Finding,
     Flag,
@@ -44,8 +43,6 @@ from gateway.config.value import (
     ProtectionEndpoint,
     ReadableFile,
     Retries,
-    Secret,
-    SecretFile,
     ServerUrl,
     Size,
     TlsVersion,

@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from gateway.config.value import REDACTED, SECRET_KEYS, Finding, nearest
+from gateway.config.secret import REDACTED, SECRET_KEYS
+from gateway.config.value import Finding, nearest
 from gateway.errors import ConfigProblem
 
 Path = tuple[str | int, ...]

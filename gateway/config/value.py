@@ -6,11 +6,10 @@ a check over several values raises one of type `problems` (see `Finding`). `gate
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
@@ -18,34 +17,22 @@ from pydantic import (
     GetCoreSchemaHandler,
     PlainSerializer,
     PlainValidator,
-    SecretStr,
-    SerializationInfo,
     ValidatorFunctionWrapHandler,
     WithJsonSchema,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, ValidationError, core_schema
 
 from gateway.config import address, units
-from gateway.config.fields import FIELD_BY_NAME, FIELDS
 from gateway.config.scalar import typed
 
 T = TypeVar("T")
 
-REDACTED = "***"
-SECRET_KEYS = frozenset({"key", "token", "keys"})  # every key of the schema whose value is never shown
-
 NOT_AVAILABLE = "not available in this version"
-PROTECTION_KEY_DEFAULT = "${PROTECTION_API_KEY:-embedded}"
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110 5.6.2
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110 5.6.2
 _HEADER_EXPECTED = "a header name: 1 to 100 of the letters, digits and signs of RFC 9110 5.6.2"
 _NAME_PATTERN = r"[!-~](?:[ -~]{0,251}[!-~])?"  # as long as a host name, which it often is
 _NAME_EXPECTED = "1 to 253 printable ASCII characters without spaces at the ends"
-_INT64 = 2**63 - 1  # what every JSON reader of the Protection API can be expected to take
-_SECRET_FILE_BYTES = 64 * 1024  # a key is short; a wrong path may name anything
-
-_CUSTOM_FIELDS = tuple(row.field for row in FIELDS if row.field.startswith("customField"))
-_LIMITED_FIELDS = tuple(row.field for row in FIELDS if row.type == "string")
 
 
 class Finding(NamedTuple):
@@ -54,6 +41,16 @@ class Finding(NamedTuple):
     keys: tuple[str | int, ...]
     value: object
     expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderSource:
+    """A custom field's value is that of a request header."""
+
+    header: str
+
+
+CustomSource = HeaderSource | str | int | float
 
 
 def rejected(expected: str) -> PydanticCustomError:
@@ -65,6 +62,17 @@ def report(findings: list[Finding]) -> None:
     """Raise the error of several values, if there are any."""
     if findings:
         raise PydanticCustomError("problems", "several values", {"findings": findings})
+
+
+def nearest(word: str, known: tuple[str, ...]) -> str:
+    """The known words, the most similar ones first and alone if there are many."""
+    import difflib  # only an error needs it
+
+    lowered = {name.lower(): name for name in known}
+    similar = [lowered[name] for name in difflib.get_close_matches(word.lower()[:100], lowered, 3, 0.6)]
+    if similar:
+        return f"did you mean {' or '.join(similar)}?"
+    return ", ".join(known) if len(known) <= 20 else f"{', '.join(known[:20])}..."
 
 
 class OneOf:
@@ -155,7 +163,7 @@ def _duration(value: object) -> float:
         raise rejected(str(error)) from None
 
 
-def _size(value: object) -> int:
+def read_size(value: object) -> int:
     size = typed(value)
     if not isinstance(size, (str, int)) or isinstance(size, bool):
         raise rejected(units.SIZE_EXPECTED)
@@ -206,7 +214,7 @@ Duration = Annotated[
 ]
 Size = Annotated[
     int,
-    PlainValidator(_size),
+    PlainValidator(read_size),
     PlainSerializer(units.format_size, return_type=str),
     WithJsonSchema(
         {
@@ -267,13 +275,13 @@ FilledName = Annotated[  # null in the file, but never in the program
 ]
 HeaderName = Annotated[
     str,
-    PlainValidator(_matching(_TOKEN.pattern, _HEADER_EXPECTED)),
-    WithJsonSchema({"type": "string", "pattern": f"^{_TOKEN.pattern}$"}),
+    PlainValidator(_matching(HEADER_NAME.pattern, _HEADER_EXPECTED)),
+    WithJsonSchema({"type": "string", "pattern": f"^{HEADER_NAME.pattern}$"}),
 ]
 Method = Annotated[
     str,
-    PlainValidator(_matching(_TOKEN.pattern, "a method, such as OPTIONS", str.upper)),
-    WithJsonSchema({"type": "string", "pattern": f"^{_TOKEN.pattern}$"}),
+    PlainValidator(_matching(HEADER_NAME.pattern, "a method, such as OPTIONS", str.upper)),
+    WithJsonSchema({"type": "string", "pattern": f"^{HEADER_NAME.pattern}$"}),
 ]
 Extension = Annotated[
     str,
@@ -353,191 +361,6 @@ TlsVersion = Annotated[
     Literal["1.2", "1.3"],
     PlainValidator(_validate_tls_version),
     WithJsonSchema({"enum": ["1.2", "1.3", 1.2, 1.3]}),
-]
-
-# --- secrets ---
-
-_SECRET_EXPECTED = "a secret: 1 to 4096 printable characters without spaces at the ends"
-
-
-def _is_secret(text: str) -> bool:
-    return 0 < len(text) <= 4096 and text.isprintable() and text == text.strip()
-
-
-def _secret(value: object) -> SecretStr:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if not isinstance(text, str) or not _is_secret(text):
-        raise rejected(_SECRET_EXPECTED)
-    return SecretStr(str(text))
-
-
-def _write_secret(secret: SecretStr, info: SerializationInfo[Any]) -> str:
-    reveal = isinstance(info.context, dict) and info.context.get("reveal_secrets") is True
-    return secret.get_secret_value() if reveal else REDACTED
-
-
-Secret = Annotated[
-    SecretStr,
-    PlainValidator(_secret),
-    PlainSerializer(_write_secret, return_type=str),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 4096}),
-]
-
-
-def _secret_of_file(path: object) -> SecretStr:
-    """The secret in a file, without the line ends behind it."""
-    if not isinstance(path, str):
-        raise rejected("the name of a file that holds the secret")
-    try:
-        with open(path, "rb") as file:
-            text = file.read(_SECRET_FILE_BYTES).decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise rejected("a file that holds the secret in UTF-8") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no path"
-        raise rejected(f"a file that can be read ({reason})") from None
-    if not _is_secret(text):
-        raise rejected(f"a file that holds {_SECRET_EXPECTED}")
-    return SecretStr(text)
-
-
-SecretFile = Annotated[
-    SecretStr,
-    PlainValidator(_secret_of_file),
-    PlainSerializer(_write_secret, return_type=str),
-    WithJsonSchema({"type": "string"}),
-]
-
-
-# --- fields of the payload ---
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderSource:
-    """A custom field's value is that of a request header."""
-
-    header: str
-
-
-CustomSource = HeaderSource | str | int | float
-
-
-def _field_limits(value: object) -> dict[str, int]:
-    limits = {} if value is None else value
-    if not isinstance(limits, Mapping):
-        raise rejected("a mapping of field: bytes")
-    findings, result = [], {}
-    for field, limit in limits.items():
-        try:
-            if field not in _LIMITED_FIELDS:
-                raise rejected(_unknown_field(field, _LIMITED_FIELDS))
-            result[field] = _size(limit)
-        except PydanticCustomError as error:
-            findings.append(Finding((field,), limit, str(error)))
-    report(findings)
-    return result
-
-
-def _custom_fields(value: object) -> dict[str, CustomSource]:
-    sources = {} if value is None else value
-    if not isinstance(sources, Mapping):
-        raise rejected("a mapping of field: {header: NAME} or constant")
-    findings: list[Finding] = []
-    result: dict[str, CustomSource] = {}
-    for field, source in sources.items():
-        try:
-            if field not in _CUSTOM_FIELDS:
-                raise rejected(_unknown_field(field, _CUSTOM_FIELDS))
-            result[field] = _custom_source(source, FIELD_BY_NAME[field].type)
-        except PydanticCustomError as error:
-            findings.append(Finding((field,), source, str(error)))
-    report(findings)
-    return result
-
-
-def _custom_source(source: object, kind: str) -> CustomSource:
-    if isinstance(source, HeaderSource):
-        return source
-    if isinstance(source, Mapping):
-        name = source.get("header")
-        if set(source) != {"header"} or not isinstance(name, str) or not _TOKEN.fullmatch(name):
-            raise rejected("{header: NAME} with the name of a header, and nothing else")
-        return HeaderSource(header=name)
-    if kind == "string":
-        if not isinstance(source, str) or not source or not source.isprintable():
-            raise rejected("{header: NAME} or a printable text that is not empty (quote a number)")
-        return str(source)
-    number = typed(source)
-    whole = isinstance(number, int) and not isinstance(number, bool) and abs(number) <= _INT64
-    if kind == "integer" and not whole:
-        raise rejected("{header: NAME} or a whole number of 64 bits")
-    if not whole and not (isinstance(number, float) and math.isfinite(number)):
-        raise rejected("{header: NAME} or a number")
-    assert isinstance(number, (int, float))
-    return number
-
-
-def _unknown_field(field: object, known: tuple[str, ...]) -> str:
-    return "a field that can be set here: " + nearest(str(field), known)
-
-
-def nearest(word: str, known: tuple[str, ...]) -> str:
-    """The known words, the most similar ones first and alone if there are many."""
-    import difflib  # only an error needs it
-
-    lowered = {name.lower(): name for name in known}
-    similar = [lowered[name] for name in difflib.get_close_matches(word.lower()[:100], lowered, 3, 0.6)]
-    if similar:
-        return f"did you mean {' or '.join(similar)}?"
-    return ", ".join(known) if len(known) <= 20 else f"{', '.join(known[:20])}..."
-
-
-def _write_custom_fields(fields: dict[str, CustomSource]) -> dict[str, object]:
-    return {
-        field: {"header": source.header} if isinstance(source, HeaderSource) else source
-        for field, source in fields.items()
-    }
-
-
-def _write_limits(limits: dict[str, int]) -> dict[str, str]:
-    return {field: units.format_size(limit) for field, limit in limits.items()}
-
-
-FieldLimits = Annotated[
-    dict[str, int],
-    PlainValidator(_field_limits),
-    PlainSerializer(_write_limits, return_type=dict[str, str]),
-    WithJsonSchema(
-        {
-            "type": "object",
-            "propertyNames": {"enum": list(_LIMITED_FIELDS)},
-            "additionalProperties": {
-                "anyOf": [{"type": "string", "pattern": units.SIZE_PATTERN}, {"type": "integer", "minimum": 1}]
-            },
-        }
-    ),
-]
-CustomFields = Annotated[
-    dict[str, CustomSource],
-    PlainValidator(_custom_fields),
-    PlainSerializer(_write_custom_fields, return_type=dict[str, Any]),
-    WithJsonSchema(
-        {
-            "type": "object",
-            "propertyNames": {"enum": list(_CUSTOM_FIELDS)},
-            "additionalProperties": {
-                "anyOf": [
-                    {
-                        "type": "object",
-                        "properties": {"header": {"type": "string"}},
-                        "required": ["header"],
-                        "additionalProperties": False,
-                    },
-                    {"type": ["string", "number"]},
-                ]
-            },
-        }
-    ),
 ]
 
 # --- what a later version brings ---

@@ -1,0 +1,65 @@
+"""Secrets: read from a key or a file, never shown."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import PlainSerializer, PlainValidator, SecretStr, SerializationInfo, WithJsonSchema
+
+from gateway.config.value import rejected
+
+REDACTED = "***"
+SECRET_KEYS = frozenset({"key", "token", "keys"})  # every key of the schema whose value is never shown
+PROTECTION_KEY_DEFAULT = "${PROTECTION_API_KEY:-embedded}"
+
+_FILE_BYTES = 64 * 1024  # a key is short; a wrong path may name anything
+_EXPECTED = "a secret: 1 to 4096 printable characters without spaces at the ends"
+
+
+def _is_secret(text: str) -> bool:
+    return 0 < len(text) <= 4096 and text.isprintable() and text == text.strip()
+
+
+def _secret(value: object) -> SecretStr:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not isinstance(text, str) or not _is_secret(text):
+        raise rejected(_EXPECTED)
+    return SecretStr(str(text))
+
+
+def _write_secret(secret: SecretStr, info: SerializationInfo[Any]) -> str:
+    reveal = isinstance(info.context, dict) and info.context.get("reveal_secrets") is True
+    return secret.get_secret_value() if reveal else REDACTED
+
+
+Secret = Annotated[
+    SecretStr,
+    PlainValidator(_secret),
+    PlainSerializer(_write_secret, return_type=str),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 4096}),
+]
+
+
+def _secret_of_file(path: object) -> SecretStr:
+    """The secret in a file, without the line ends behind it."""
+    if not isinstance(path, str):
+        raise rejected("the name of a file that holds the secret")
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_FILE_BYTES).decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise rejected("a file that holds the secret in UTF-8") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no path"
+        raise rejected(f"a file that can be read ({reason})") from None
+    if not _is_secret(text):
+        raise rejected(f"a file that holds {_EXPECTED}")
+    return SecretStr(text)
+
+
+SecretFile = Annotated[
+    SecretStr,
+    PlainValidator(_secret_of_file),
+    PlainSerializer(_write_secret, return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
