@@ -15,15 +15,16 @@ import contextlib
 import copy
 import socket
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 import uvloop
-from fakes import Client, RecordingOrigin, RecordingProtection, Response, eventually
+from fakes import Client, RecordingOrigin, RecordingProtection, Response, eventually, stop_servers
 
 Overrides = Mapping[str, Any]
 
@@ -44,11 +45,13 @@ def merge(base: Overrides, overrides: Overrides) -> dict[str, Any]:
 
 @dataclass
 class RunningGateway:
-    """One worker. `port` is its first listener's; `metrics` its own counters since the start."""
+    """One worker. `port` is its first TCP listener's; what it counted is asked of its reports."""
 
     worker: Any
     metrics: Any
     stopped: bool = False
+    totals: dict[str, Counter[tuple[str, ...]]] = field(default_factory=dict)
+    gauges: dict[str, dict[tuple[str, ...], float]] = field(default_factory=dict)
 
     async def stop(self) -> None:
         """At once, without a drain; again is harmless."""
@@ -58,7 +61,7 @@ class RunningGateway:
 
     @property
     def port(self) -> int:
-        return int(self.worker.addresses[0][1])
+        return next(port for _, port in self.worker.addresses if port)
 
     async def drain(self) -> None:
         """Returns when the exchanges in flight are finished or `drain_timeout` is over."""
@@ -69,14 +72,27 @@ class RunningGateway:
 
         await self.worker.reload(parse_config(dict(config)))
 
-    def count(self, counter: str, *labels: str) -> int:
-        """The sum over every label set of `counter` that holds all of `labels`."""
-        values = getattr(self.metrics, counter).values
-        return sum(value for found, value in values.items() if set(labels) <= set(found))
+    def report(self) -> None:
+        """Adds the worker's next report to `totals`, as the supervisor does once a second."""
+        delta, _ = self.worker.report()
+        for name, rows in delta["counters"].items():
+            for labels, count in rows:
+                self.totals.setdefault(name, Counter())[tuple(labels)] += count
+        self.gauges = {name: {tuple(labels): value for labels, value in rows} for name, rows in delta["gauges"].items()}
 
     def counts(self, counter: str) -> dict[tuple[str, ...], int]:
-        """Every label set of `counter` that is not 0."""
-        return {labels: value for labels, value in getattr(self.metrics, counter).values.items() if value}
+        """Every label set of that counter (an attribute of Metrics) with its count since the start."""
+        self.report()
+        return dict(self.totals.get(getattr(self.metrics, counter).name, {}))
+
+    def count(self, counter: str, *labels: str) -> int:
+        """The sum over every label set of `counter` that holds all of `labels`."""
+        return sum(count for found, count in self.counts(counter).items() if set(labels) <= set(found))
+
+    def gauge(self, gauge: str, *labels: str) -> float:
+        """One value of that gauge as it stands now, 0 without any."""
+        self.report()
+        return float(self.gauges.get(getattr(self.metrics, gauge).name, {}).get(labels, 0))
 
 
 StartGateway = Callable[[Overrides], Awaitable[RunningGateway]]
@@ -87,7 +103,6 @@ async def gateway() -> AsyncIterator[StartGateway]:
     """`await gateway(config)` runs one worker with that configuration until the test ends."""
     from gateway.app import Worker
     from gateway.config import parse_config
-
     from gateway.metrics import Metrics
 
     async with contextlib.AsyncExitStack() as stack:
@@ -212,6 +227,7 @@ async def edge(gateway: StartGateway) -> AsyncIterator[StartWorld]:
     yield start
     for world in worlds:
         await world.close()
+    await stop_servers()
     assert [violation for world in worlds for violation in world.origin.violations + world.protection.violations] == []
 
 

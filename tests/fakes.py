@@ -43,6 +43,9 @@ PATIENCE_S = 5.0
 READ_LIMIT_BYTES = 256 * 1024
 """Unread input that a fake holds before it stops reading from its socket: more than any legal head."""
 
+_started: set[ScriptedServer] = set()
+"""Every listening fake of this process: a loop of uvloop cannot be closed while a server of it listens."""
+
 T = TypeVar("T")
 Fields = Sequence[tuple[bytes, bytes]]
 
@@ -298,6 +301,7 @@ class ScriptedServer:
 
     async def start(self) -> None:
         """Listens on the unix path or on 127.0.0.1, on the port of the last time if there was one."""
+        _started.add(self)
         if self._unix:
             self._server = await asyncio.start_unix_server(self._serve, self._unix, limit=READ_LIMIT_BYTES)
             return
@@ -306,7 +310,8 @@ class ScriptedServer:
         self._server = await asyncio.start_server(self._serve, sock=listener, limit=READ_LIMIT_BYTES, ssl=self._tls)
 
     async def stop(self) -> None:
-        """Refuses new connections and resets the open ones."""
+        """Refuses new connections and resets the open ones; again is harmless."""
+        _started.discard(self)
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -429,6 +434,12 @@ class ScriptedServer:
                 return False
         await self._read_body(request, reader)
         return True
+
+
+async def stop_servers() -> None:
+    """Stops every fake that a failed test has left behind."""
+    for server in list(_started):
+        await server.stop()
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

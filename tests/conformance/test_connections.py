@@ -49,6 +49,18 @@ async def test_pipeline_longer_than_the_limit_is_bounded_and_all_answered_in_ord
     assert len(world.protection.requests) == count
 
 
+@pytest.mark.parametrize("limit", [2, 16])
+async def test_pipeline_then_half_close_is_answered_whole(edge, limit):
+    """`printf ... | nc -N`: a client that has said everything still wants every answer, in order, then the end."""
+    world = await edge({"limits": {"pipelined_requests": limit}})
+    world.origin.default = lambda request: answer(request.target)
+    async with await world.connect() as client:
+        client.send(b"".join(get(b"/%d" % n) for n in range(8)))
+        client.half_close()
+        assert [(await client.read_response()).body for _ in range(8)] == [b"/%d" % n for n in range(8)]
+        assert await client.read_to_end() == b""
+
+
 async def test_pipeline_blocked_request_does_not_stop_the_ones_behind_it(edge):
     world = await edge()
     world.protection.scripts.extend([decision(200), decision(403, body=b"no"), decision(200)])
@@ -214,7 +226,7 @@ async def test_disconnect_before_the_decision_reaches_no_origin(edge, how):
         client.reset()
     else:
         await client.close()
-    await eventually(lambda: world.gateway.metrics.open_connections.values.get((), 0) == 0, "the disconnect to be seen")
+    await eventually(lambda: world.gateway.gauge("open_connections") == 0, "the disconnect to be seen")
     gate.set()
     await world.is_alive()
     assert [request.line for request in world.origin.requests] == [b"GET /alive HTTP/1.1"]
@@ -224,9 +236,9 @@ async def test_disconnect_in_the_head_leaves_nothing(edge):
     world = await edge()
     client = await world.connect()
     client.send(b"GET /a HTTP/1.1\r\nHost: shop")
-    await eventually(lambda: world.gateway.metrics.open_connections.values.get((), 0) == 1, "the connection")
+    await eventually(lambda: world.gateway.gauge("open_connections") == 1, "the connection")
     client.reset()
-    await eventually(lambda: world.gateway.metrics.open_connections.values.get((), 0) == 0, "its end")
+    await eventually(lambda: world.gateway.gauge("open_connections") == 0, "its end")
     assert world.protection.connections == []
     await world.is_alive()
 
@@ -255,6 +267,7 @@ async def test_disconnect_in_the_request_body_aborts_the_origin_request(edge, fr
             assert not (await client.read_to_end()).startswith(b"HTTP/1.1 200")
         await world.origin.lost(1)
     assert request.complete is False
+    await world.counted("origin_failures", {})  # the origin has done nothing wrong
     await world.is_alive()
     assert [seen.connection for seen in world.origin.requests] == [1, 2]
 
@@ -305,7 +318,7 @@ async def test_disconnect_of_a_check_does_not_disturb_its_connections_next_check
     client.send(GET)
     await world.protection.received(1)
     client.reset()
-    await eventually(lambda: world.gateway.metrics.open_connections.values.get((), 0) == 0, "the disconnect to be seen")
+    await eventually(lambda: world.gateway.gauge("open_connections") == 0, "the disconnect to be seen")
     gate.set()
     for _ in range(3):
         await world.is_alive()

@@ -693,4 +693,4 @@ async def test_site_settings_lie_over_the_general_ones(edge):
     assert ("/a", "k-other") in checked
     assert "/free/x" not in [path for path, _ in checked]
     assert (await other.ask(b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n")).status == 421
-    await other.counted("rejected_requests", {("no_site",): 1})
+    assert sum(other.gateway.counts("rejected_requests").values()) == 1

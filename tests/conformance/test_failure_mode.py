@@ -260,7 +260,8 @@ async def test_failure_pool_full_alone_is_its_own_reason(edge):
 KINDS = {
     "websocket": b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-    "grpc": b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Type: application/grpc\r\nTE: trailers\r\nContent-Length: 2\r\n\r\n\0\0",
+    "grpc": b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Type: application/grpc\r\nTE: trailers\r\n"
+    b"Content-Length: 2\r\n\r\n\0\0",
     "expect": b"POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
     "head": b"HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n",
     "chunked": b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
@@ -434,7 +435,7 @@ async def test_breaker_opens_after_failures_and_asks_no_more(edge, script):
         assert (await world.ask(GET)).status == 200
     assert len(world.protection.requests) == 3
     assert world.gateway.counts("protection_failures")[("breaker_open",)] == 3
-    assert world.gateway.metrics.protection_breaker_state.values == {(): 2.0}
+    assert world.gateway.gauge("protection_breaker_state") == 2
     await world.counted("protection_checks", {("error",): 6})
 
 
@@ -447,7 +448,7 @@ async def test_breaker_stays_closed_for_answers_of_a_living_api(edge, script):
     for _ in range(6):
         assert (await world.ask(GET)).status == 200
     assert len(world.protection.requests) == 6
-    assert world.gateway.metrics.protection_breaker_state.values.get((), 0) == 0
+    assert world.gateway.gauge("protection_breaker_state") == 0
 
 
 async def test_breaker_open_blocks_when_the_mode_is_block(edge):
@@ -477,7 +478,7 @@ async def test_breaker_probe_closes_it_again(edge):
     async with asyncio.timeout(5):
         await blocked()
     assert (await world.ask(GET)).status == 403
-    assert world.gateway.metrics.protection_breaker_state.values == {(): 0.0}
+    assert world.gateway.gauge("protection_breaker_state") == 0
 
 
 async def test_breaker_half_open_lets_one_probe_through_at_a_time(edge):
@@ -488,7 +489,7 @@ async def test_breaker_half_open_lets_one_probe_through_at_a_time(edge):
     while len(world.protection.requests) == 1:  # until `open` is over and one of these becomes the probe
         probe = asyncio.create_task(world.ask(GET))
         await eventually(lambda task=probe: task.done() or len(world.protection.requests) == 2, "an answer or a probe")
-    assert world.gateway.metrics.protection_breaker_state.values == {(): 1.0}
+    assert world.gateway.gauge("protection_breaker_state") == 1
     assert [(await world.ask(GET)).status for _ in range(5)] == [200] * 5
     assert len(world.protection.requests) == 2
     gate.set()

@@ -60,7 +60,7 @@ ANSWERS = [
         "304-with-length", ok(b"Content-Length: 5", status=b"304 Not Modified"), 304, b"", ((b"content-length", b"5"),)
     ),
     Answer("head-with-length", ok(b"Content-Length: 5"), 200, b"", ((b"content-length", b"5"),), b"HEAD"),
-    Answer("head-chunked", ok(b"Transfer-Encoding: chunked"), 200, b"", (TE,), b"HEAD"),
+    Answer("head-chunked", ok(b"Transfer-Encoding: chunked\r\nX-A: b"), 200, b"", ((b"x-a", b"b"),), b"HEAD"),
     Answer("head-without", ok(b"X-A: b"), 200, b"", ((b"x-a", b"b"),), b"HEAD"),
     Answer("404", ok(b"Content-Length: 2", b"no", b"404 Nope"), 404, b"no", ((b"content-length", b"2"),)),
     Answer("500", ok(b"Content-Length: 2", b"no", b"500 Oh"), 500, b"no", ((b"content-length", b"2"),)),
@@ -123,7 +123,10 @@ async def test_answer_legal_reaches_the_client_whole_and_the_connection_goes_on(
         client.send(NEXT)
         following = await client.read_response()
     assert (response.status, response.body, response.until_close) == (answer.status, answer.body, False)
-    assert sorted(pair for pair in response.head.lowered if pair[0] not in OURS) == sorted(answer.fields)
+    got = [pair for pair in response.head.lowered if pair[0] not in OURS]
+    if answer.method == b"HEAD":  # RFC 9112 6.1: of an answer to HEAD, Transfer-Encoding may be left out
+        got = [pair for pair in got if pair != TE]
+    assert sorted(got) == sorted(answer.fields)
     assert (following.status, following.body) == (200, b"ok")
     assert [request.line for request in world.origin.requests] == [answer.method + b" /a HTTP/1.1", NEXT[:18]]
 
@@ -349,7 +352,9 @@ async def test_answer_body_where_none_may_be_is_stripped_and_the_connection_drop
     world.origin.scripts.append(answer)
     async with await world.connect() as client:
         client.send(request_bytes)
-        assert (await client.read_response(request_bytes.split(b" ")[0])).body == b""
+        response = await client.read_response(request_bytes.split(b" ")[0])
+        assert response.body == b""
+        assert response.status != 204 or response.values(b"content-length") == []  # RFC 9110 8.6
         client.send(NEXT)
         assert (await client.read_response()).body == b"ok"
     assert [request.connection for request in world.origin.requests] == [1, 2]
@@ -502,7 +507,7 @@ async def test_origin_ejected_after_failures_is_not_asked_until_its_time_is_over
     statuses = [(await world.ask(GET)).status for _ in range(4)]
     assert statuses == [502, 502, 503, 503]
     assert len(world.origin.requests) == 2
-    assert world.gateway.metrics.origin_healthy.values == {("shop",): 0.0}
+    assert world.gateway.gauge("origin_healthy", "shop") == 0
 
 
 async def test_origin_ejected_comes_back(edge):
@@ -516,7 +521,7 @@ async def test_origin_ejected_comes_back(edge):
 
     async with asyncio.timeout(5):
         await served()
-    assert world.gateway.metrics.origin_healthy.values == {("shop",): 1.0}
+    assert world.gateway.gauge("origin_healthy", "shop") == 1
 
 
 async def test_origin_ejected_leaves_the_work_to_the_other_server(edge, unused_port):

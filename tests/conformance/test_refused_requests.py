@@ -197,23 +197,24 @@ async def test_head_doubtful_is_refused_and_the_connection_closed(edge, case):
     await world.is_alive()
 
 
-async def test_head_refused_local_reply_is_whole(edge):
-    """The form of every answer that the gateway authors: text, or JSON if the client prefers it; no Via; an id."""
-    world = await edge()
-    async with await world.connect() as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
-        plain = await client.read_response()
-    async with await world.connect() as client:
-        client.send(b"GET /none HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nContent-Length: 1_0\r\n\r\n")
-        json = await client.read_response()
-    assert plain.status == 400
-    assert plain.value(b"content-length") == b"%d" % len(plain.body)
-    assert plain.body
-    assert plain.values(b"via") == []
-    assert plain.value(b"x-request-id")
-    assert (json.status, json.value(b"content-type")) == (400, b"application/json")
-    assert isinstance(loads(json.body), dict)
-    await eventually(lambda: world.gateway.count("requests", "rejected", "4xx") == 2, "both to be counted as rejected")
+async def test_local_reply_is_whole_and_in_the_form_that_the_client_prefers(edge):
+    """Every answer that the gateway authors: JSON if it is accepted before HTML, else text; no Via; an id."""
+    world = await edge(site={"hosts": ["shop.example"]})
+    malformed = await world.ask(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+    accept = b"GET / HTTP/1.1\r\nHost: other.example\r\nAccept: %b\r\n\r\n"
+    browser = await world.ask(accept % b"text/html, application/json;q=0.9")
+    program = await world.ask(accept % b"application/json, text/html;q=0.9")
+    assert [reply.status for reply in (malformed, browser, program)] == [400, 421, 421]
+    for reply in (malformed, browser, program):
+        assert reply.value(b"content-length") == b"%d" % len(reply.body)
+        assert reply.body
+        assert reply.values(b"via") == []
+        assert reply.value(b"x-request-id")
+    assert len({reply.value(b"x-request-id") for reply in (malformed, browser, program)}) == 3
+    assert program.value(b"content-type") == b"application/json"
+    assert isinstance(loads(program.body), dict)
+    assert browser.value(b"content-type") != b"application/json"
+    await eventually(lambda: world.gateway.count("requests", "rejected", "4xx") == 3, "all to be counted as rejected")
 
 
 CHUNKED = b"POST /a HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import RecordingOrigin
+from fakes import RecordingOrigin, stop_servers
 from processes import GatewayProcess, free_port
 
 StartProcess = Callable[..., Awaitable[GatewayProcess]]
@@ -50,3 +50,4 @@ async def run(origin: RecordingOrigin, tmp_path: Path) -> AsyncIterator[StartPro
     yield start
     for process in started:
         await process.stop()
+    await stop_servers()
