@@ -523,12 +523,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        findings = _check_engine_keys(self)
         admin = parse_address(self.admin.address)
         taken = {parse_address(listener.address) for listener in self.listeners}
         if admin in taken and (admin.path or admin.port):
-            findings.append(Finding(("admin", "address"), self.admin.address, "an address that no listener has"))
-        report(findings)
+            report([Finding(("admin", "address"), self.admin.address, "an address that no listener has")])
         return self
 
     def dump(self, reveal_secrets: bool = False) -> dict[str, Any]:
@@ -537,19 +535,6 @@ class Config(Section):
         `parse_config(config.dump(reveal_secrets=True)) == config`.
         """
         return self.model_dump(mode="json", exclude_none=False, context={"reveal_secrets": reveal_secrets})
-
-
-def _check_engine_keys(config: Config) -> list[Finding]:
-    """The embedded engine would refuse our own calls with 400, and every request would fail open."""
-    accepted = config.engine.keys
-    findings: dict[tuple[str | int, ...], Finding] = {}
-    for index, site in enumerate(config.sites):
-        own = site.protection
-        if accepted and own.endpoint == "embedded" and own.mode != "off" and own.key not in accepted:
-            inherited = own.key == config.protection.key
-            path: tuple[str | int, ...] = ("protection", "key") if inherited else ("sites", index, "protection", "key")
-            findings[path] = Finding(path, own.key, "one of engine.keys, as the endpoint is embedded")
-    return list(findings.values())
 
 
 def _with_protection(site: Any, base: Any) -> Any:

@@ -193,7 +193,7 @@ def test_problem_value_is_cut_at_100_bytes():
         {"posture": {"key": "s3cret"}},
         {"sites": [{"protection": {"key": "s3cret\x00"}}]},
         {"protection": {"endpoint": "https://user:s3cret@api.example?x"}},
-        {"protection": {"key": "s3cret"}, "engine": {"keys": ["other"]}},
+        {"protection": {"key": "s3cret", "key_file": "/dev/null"}},
     ],
 )
 def test_problem_never_shows_a_secret(mapping):

@@ -185,7 +185,7 @@ def test_config_is_frozen():
 
 
 def test_config_of_the_engine_alone_needs_its_section_only():
-    config = parse_config({"engine": {"listen": {"address": "127.0.0.1:8090"}, "keys": []}})
+    config = parse_config({"engine": {"listen": {"address": "127.0.0.1:8090"}, "keys": ["k"]}})
     assert config.engine.listen is not None
     assert config.engine.listen.address == "127.0.0.1:8090"
     assert config.sites == parse_config({}).sites
@@ -586,20 +586,6 @@ def test_listeners_and_admin_have_addresses_of_their_own():
     found = problem_of({"admin": {"address": "127.0.0.1:8080"}})
     assert found == ("admin.address", "'127.0.0.1:8080'", "an address that no listener has")
     parse_config({"listeners": [{"address": "127.0.0.1:0"}] * 2, "admin": {"address": "127.0.0.1:0"}})
-
-
-def test_engine_keys_hold_the_key_that_is_sent_to_the_embedded_engine():
-    engine = {"keys": ["k1", "k2"]}
-    assert problem_of({"engine": engine}) == (
-        "protection.key",
-        "***",
-        "one of engine.keys, as the endpoint is embedded",
-    )
-    parse_config({"engine": engine, "protection": {"key": "k2"}})
-    parse_config({"engine": engine, "protection": {"mode": "off"}})
-    parse_config({"engine": engine, "protection": {"endpoint": "http://127.0.0.1:1"}})
-    found = problem_of({"engine": engine, "protection": {"key": "k1"}, "sites": [{"protection": {"key": "k3"}}]})
-    assert found[0] == "sites[0].protection.key"
 
 
 # --- dump ---
