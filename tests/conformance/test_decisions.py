@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes import OK, Step, decision
+from fakes import OK, Step, decision, eventually
 
 HOST = (b"host", b"shop.example")
 GET = b"GET /a HTTP/1.1\r\nHost: shop.example\r\n\r\n"
@@ -671,9 +671,9 @@ async def test_check_connections_are_reused(edge):
     await world.counted("protection_connections_opened", {(): 1})
 
 
-async def test_check_pool_is_warmed_before_the_first_request(edge):
+async def test_check_pool_is_warmed_without_a_request(edge):
     world = await edge({"protection": {"pool": {"warm": 3}}})
-    assert len(world.protection.connections) == 3
+    await eventually(lambda: len(world.protection.connections) == 3, "three connections")
     await world.ask(GET)
     assert len(world.protection.connections) == 3
 

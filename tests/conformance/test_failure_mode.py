@@ -218,9 +218,11 @@ async def test_failure_full_pool_is_counted_when_the_budget_is_over(edge, mode, 
         second.send(GET)
         assert [(await client.read_response()).status for client in (first, second)] == [status, status]
     failures = world.gateway.counts("protection_failures")
-    assert failures[("timeout",)] == 1
-    assert failures.get(("pool_full",), 0) + failures.get(("timeout",), 0) == 2
-    assert max(1, len(world.protection.connections)) <= 2
+    assert failures in (
+        {("timeout",): 1, ("pool_full",): 1},
+        {("timeout",): 2},
+    )  # 2: it got the one made free, too late
+    assert max(connection.number for connection in world.protection.connections) <= 2
 
 
 async def test_pool_waiting_check_gets_the_connection_that_comes_free(edge):

@@ -450,18 +450,17 @@ async def test_backpressure_of_one_client_does_not_stop_another(edge):
 # ---- leaks -----------------------------------------------------------------------------------------------------------
 
 
+OURS = ("gateway.server", "gateway.origin", "gateway.protection", "gateway.pool", "gateway.http", "httptools")
+
+
 def census() -> Counter[str]:
     """Live objects of the gateway's own classes and of the event loop's, by class."""
     gc.collect()
     names: Counter[str] = Counter()
     for thing in gc.get_objects():
         kind = type(thing)
-        if kind.__module__.startswith(
-            ("gateway.server", "gateway.origin", "gateway.protection", "gateway.pool", "gateway.http", "httptools")
-        ):
-            names[f"{kind.__module__}.{kind.__qualname__}"] += 1
-        elif kind.__name__ in ("TimerHandle", "Task", "Future", "TCPTransport"):
-            names[kind.__name__] += 1
+        if str(kind.__module__).startswith(OURS) or kind.__name__ in ("TimerHandle", "Task", "Future", "TCPTransport"):
+            names[f"{kind.__module__}.{kind.__name__}"] += 1
     return names
 
 

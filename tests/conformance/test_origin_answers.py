@@ -564,7 +564,7 @@ async def test_balance_least_outstanding_avoids_the_busy_server(edge):
 
 
 async def test_origin_pool_full_waits_and_serves_in_turn(edge):
-    world = await edge(site={"origin": {"pool": {"max_connections": 1}}})
+    world = await edge(site={"origin": {"pool": {"max_connections": 1, "max_idle": 1}}})
     gate = asyncio.Event()
     world.origin.scripts.append([gate, OK])
     async with await world.connect() as first, await world.connect() as second:
