@@ -324,6 +324,16 @@ async def test_unsolicited_answer_on_an_idle_connection_belongs_to_nobody(edge):
     assert [check.connection for check in world.protection.requests] == [1, 2]
 
 
+async def test_unsolicited_answer_behind_a_block_is_no_part_of_it(edge):
+    world = await edge()
+    world.protection.scripts.append(decision(403, body=b"no") + decision(403, body=b"nobody's"))
+    async with await world.connect() as client:
+        client.send(GET)
+        assert (await client.read_response()).body == b"no"
+        client.send(GET)
+        assert (await client.read_response()).body == b"ok"
+
+
 async def test_unsolicited_answer_sent_while_idle_belongs_to_nobody(edge):
     world = await edge()
     gate = asyncio.Event()
