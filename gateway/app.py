@@ -13,26 +13,17 @@ from typing import Any
 
 import uvloop
 
-from gateway import __version__
-from gateway.config import Config, Protection
+from gateway.building import Builder
+from gateway.config import Config
 from gateway.control import run_child
 from gateway.logs import AccessLog
 from gateway.metrics import Metrics
 from gateway.origin.health import watch
-from gateway.origin.origin import Origin
-from gateway.pool.address import client_context, parse_server
-from gateway.pool.pool import Pool, PoolLimits
-from gateway.protection.breaker import CLOSED, Breaker
-from gateway.protection.checker import Checker
+from gateway.protection.breaker import CLOSED
 from gateway.protection.client import ProtectionClient
-from gateway.protection.negotiation import Negotiation
 from gateway.server.listener import Server
-from gateway.server.site import Runtime, Site
+from gateway.server.site import Runtime
 
-# What makes two `protection` sections ask the same API in the same way: they share a client, its pool and its breaker.
-_CLIENT_KEYS = (
-    "endpoint", "key", "encoding", "timeout", "pool", "integrity", "enforce_429", "breaker", "max_answer_bytes",
-)
 _GC_THRESHOLD = 50_000  # objects: a request leaves no cycle behind, so the default 700 only costs time
 
 
@@ -48,10 +39,9 @@ class Worker:
     ) -> None:
         self.config = config
         self.metrics = metrics or Metrics()
-        self._engine_socket = engine_socket
+        self._builder = Builder(self.metrics, engine_socket)
         self._listener_fds = listener_fds or {}
         self._server: Server | None = None
-        self._clients: dict[str, ProtectionClient] = {}
         self._negotiations: set[asyncio.Task[None]] = set()
         self._access_log: AccessLog | None = None
         self._watches: set[asyncio.Task[None]] = set()
@@ -83,8 +73,7 @@ class Worker:
         self.config = config
         if self._access_log is not None:
             self._access_log.reopen()
-        for key in [key for key, client in self._clients.items() if client not in runtime.protections]:
-            self._clients.pop(key).pool.close()
+        self._builder.close_unused(runtime)
 
     async def drain(self) -> None:
         """Finish what is in flight, for at most `drain_timeout`, then stop."""
@@ -150,62 +139,14 @@ class Worker:
                 for server in site.origin.servers if not server.is_healthy(now_s))
         return found
 
-    # building
-
     async def _build(self, config: Config) -> Runtime:
-        used: list[ProtectionClient] = []
-        sites = []
-        for settings in config.sites:
-            checker = await self._build_checker(config, settings.protection)
-            if checker.client is not None and checker.client not in used:
-                used.append(checker.client)
-            origin = Origin(settings.origin, max_head_bytes=config.limits.response_head_bytes)
-            assert settings.name is not None
-            sites.append(Site(
-                settings.name, list(settings.hosts), list(settings.paths), origin, checker, self.metrics))
-        return Runtime(config, sites, used)
-
-    async def _build_checker(self, config: Config, settings: Protection) -> Checker:
-        if settings.mode == "off":
-            return Checker(settings, None, self.metrics, server_name=config.server_name, version=__version__)
-        parts = settings.model_dump(include=set(_CLIENT_KEYS))
-        parts["key"] = settings.key.get_secret_value()
-        key = repr(sorted(parts.items()))
-        client = self._clients.get(key)
-        is_new = client is None
-        if client is None:
-            client = self._clients[key] = self._build_client(settings)
-        checker = Checker(settings, client, self.metrics, server_name=config.server_name, version=__version__)
-        if is_new:
-            client.pool.warm_up(asyncio.get_running_loop().time())
-            if settings.encoding == "auto":
-                await self._negotiate(client, checker)
-        return checker
-
-    def _build_client(self, settings: Protection) -> ProtectionClient:
-        endpoint = settings.endpoint
-        if endpoint == "embedded":
-            endpoint = f"unix:{self._engine_socket}"
-        address = parse_server(endpoint)
-        limits = PoolLimits(
-            max_connections=settings.pool.max_connections, max_idle=settings.pool.max_connections,
-            idle_timeout_s=settings.pool.idle_timeout, connect_timeout_s=max(settings.timeout, 1.0),
-            warm=settings.pool.warm, max_head_bytes=settings.max_answer_bytes)
-        pool = Pool(address, limits, tls=client_context() if address.tls else None)
-        breaker = Breaker(settings.breaker.failures, settings.breaker.window, settings.breaker.open)
-        label = "embedded" if settings.endpoint == "embedded" else address.authority
-        return ProtectionClient(
-            pool, breaker, self.metrics, endpoint=label,
-            encoding="form" if settings.encoding == "auto" else settings.encoding, timeout_s=settings.timeout,
-            max_answer_bytes=settings.max_answer_bytes, strict=settings.integrity == "strict",
-            enforce_429=settings.enforce_429)
-
-    async def _negotiate(self, client: ProtectionClient, checker: Checker) -> None:
-        negotiation = Negotiation(client, checker.payload)
-        if not await negotiation.first():
-            task = asyncio.create_task(negotiation.until_settled())
-            self._negotiations.add(task)
-            task.add_done_callback(self._negotiations.discard)
+        built = self._builder.build(config)
+        for new in built.new_clients:
+            if not await new.get_ready():
+                task = asyncio.create_task(new.negotiation.until_settled())
+                self._negotiations.add(task)
+                task.add_done_callback(self._negotiations.discard)
+        return built.runtime
 
 
 class WorkerPart:
