@@ -194,14 +194,21 @@ class Connection(asyncio.Protocol):
         if self._error:
             self._break(self._error)
             return
-        if self._stage == _HEAD or not self._chunks:
+        if self._new_head or not self._chunks:
             self._overhead_bytes += len(data)
-            if self._overhead_bytes > self.pool.max_head_bytes and self._stage != _DONE:
+            if self._overhead_bytes > self.pool.max_head_bytes and self._is_oversized():
                 self._break("oversized")
                 return
         else:
             self._overhead_bytes = 0
         self._hand_over(user)
+
+    def _is_oversized(self) -> bool:
+        """Exactly, where the bytes counted so far may include some of a body: of a head that is complete, its lines."""
+        if not self._new_head:
+            return self._stage != _DONE
+        self._overhead_bytes = 0
+        return sum(len(name) + len(value) + 4 for name, value in self.headers) > self.pool.max_head_bytes
 
     def _hand_over(self, user: User) -> None:
         if self._interims is not None:

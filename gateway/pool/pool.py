@@ -52,7 +52,7 @@ class Pool:
         self._server_name = server_name or (address.host if tls else None)
         self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
-        self._waiting: dict[User, float] = {}
+        self._waiting: dict[User, tuple[float, bool]] = {}  # since when, and whether the pool was full then
         self._opening: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -85,7 +85,7 @@ class Pool:
         """Queue for a connection, opening one if the limit allows; False if too many wait already."""
         if len(self._waiting) >= self.limits.max_waiting or self._closed:
             return False
-        self._waiting[user] = self._loop.time()
+        self._waiting[user] = (self._loop.time(), self.is_full)
         if len(self._opening) < len(self._waiting):
             self._start_opening()
         return True
@@ -123,9 +123,10 @@ class Pool:
         while self._idle and self._idle[0].idle_since_s < oldest:
             self._idle[0].discard()
         if self.limits.wait_s is not None:
-            for user in [user for user, since in self._waiting.items() if since < now_s - self.limits.wait_s]:
+            latest = now_s - self.limits.wait_s
+            for user, was_full in [(user, full) for user, (since, full) in self._waiting.items() if since < latest]:
                 del self._waiting[user]
-                user.on_connect_failed("pool_full" if self.is_full else "timeout")
+                user.on_connect_failed("pool_full" if was_full else "timeout")
         self.warm_up(now_s)
 
     def warm_up(self, now_s: float) -> None:
@@ -134,6 +135,12 @@ class Pool:
         missing = self.limits.warm - len(self._open) - len(self._opening)
         for _ in range(max(missing, 0)):
             self._start_opening()
+
+    async def warm(self, timeout_s: float) -> None:
+        """Open the warm connections and wait for them, at most so long; those that fail are tried again by `sweep`."""
+        self.warm_up(self._loop.time())
+        if self._opening:
+            await asyncio.wait(self._opening, timeout=timeout_s)
 
     @property
     def connections(self) -> set[Connection]:

@@ -39,7 +39,7 @@ class Call:
     """One question under way; is the pool's user."""
 
     __slots__ = ("asker", "client", "connection", "deadline_s", "message", "parts", "received_bytes", "repeated",
-                 "started_s")
+                 "started_s", "waits_for_full_pool")
 
     def __init__(self, client: ProtectionClient, message: bytes, asker: Asker, now_s: float) -> None:
         self.client = client
@@ -49,6 +49,7 @@ class Call:
         self.parts: list[bytes] = []
         self.received_bytes = 0
         self.repeated = False
+        self.waits_for_full_pool = False
         self.started_s = now_s
         self.deadline_s = now_s + client.timeout_s
 
@@ -159,9 +160,11 @@ class ProtectionClient:
         if connection is not None:
             call.connection = connection
             connection.send(call.message, call, to_head=False)
-        elif not self.pool.wait(call):
-            self._count(failure("pool_full"), asker)
-            return None
+        else:
+            call.waits_for_full_pool = self.pool.is_full
+            if not self.pool.wait(call):
+                self._count(failure("pool_full"), asker)
+                return None
         self._calls.append(call)
         if self._timer is None:
             self._arm(call.deadline_s - now_s)
@@ -225,6 +228,6 @@ class ProtectionClient:
             call.connection.discard()
             reason = "timeout"
         else:
-            reason = "pool_full" if self.pool.is_full else "timeout"
+            reason = "pool_full" if call.waits_for_full_pool else "timeout"
             self.pool.stop_waiting(call)
         self.finish(call, failure(reason))

@@ -240,15 +240,18 @@ class DownstreamConnection(asyncio.Protocol):
         self._is_busy = False
         if self._body_exchange is not None or not self._reading or self._is_full:
             self.update_reading()
-        if self.exchange is None and not self._closing and self._stage == _HEAD and not self._held:
+        if self.exchange is None and not self._closing and self._stage == _HEAD:
             self._rest()
 
     def _rest(self) -> None:
         """Between two requests."""
-        if self.half_closed or self.server.draining:
+        limits = self.server.runtime.limits
+        if self.half_closed or (self.server.draining and not self._held):
             self.close()
-        else:
-            self.deadline_s = self.loop.time() + self.server.runtime.limits.keep_alive_timeout
+        elif not self._held:
+            self.deadline_s = self.loop.time() + limits.keep_alive_timeout
+        elif self.deadline_s - self.loop.time() > limits.head_timeout:  # counts from the head's first byte
+            self.deadline_s = self.loop.time() + limits.head_timeout
 
     def _take_head(self, data: bytes) -> bytes:
         if data[0] in b"\r\n":  # RFC 9112 2.2: empty lines before a request line
@@ -309,7 +312,7 @@ class DownstreamConnection(asyncio.Protocol):
             self._body_exchange = exchange
             self._body_left = head.content_length
             self._parser = httptools.HttpRequestParser(self)  # the body passes by it
-        elif not head.keep_alive:
+        elif not head.keep_alive or (head.connection_names and head.upgrade == b"websocket"):
             self._stage = _DEAF
         self._run(exchange)
 
@@ -332,8 +335,6 @@ class DownstreamConnection(asyncio.Protocol):
             self._refuse(431, "head_size")
         else:
             self._held = data
-            if self.exchange is None and self.deadline_s - self.loop.time() > limits.head_timeout:
-                self.deadline_s = self.loop.time() + limits.head_timeout
 
     def _take_length(self, data: bytes) -> bytes:
         left = self._body_left

@@ -107,7 +107,7 @@ class Exchange:
         runtime = downstream.server.runtime
         self.client = client = downstream.client_of(head)
         self.request_id = self._request_id(head, client)
-        self._keep_alive = head.keep_alive
+        self._keep_alive = head.keep_alive and not (head.connection_names and head.upgrade == b"websocket")
         site = runtime.site_of(head)
         if site is None:
             self._reject(421, "site", keep_alive=True)
@@ -158,7 +158,7 @@ class Exchange:
     def _forward(self, tried: OriginServer | None = None) -> None:
         assert self._site is not None and self.head is not None
         if self.head.upgrade == b"websocket":
-            self._reply_error(501)
+            self._reply_error(501, keep_alive=False)  # what follows a handshake is not HTTP
             return
         origin = self._site.origin
         if tried is None:
@@ -218,8 +218,9 @@ class Exchange:
             data += self._frame_body(b"".join(self._pending), ended=self._body_ended)
             self._pending.clear()
         connection.send(data, self, to_head=head.method == b"HEAD")
-        connection.deadline_s = downstream.loop.time() + site.origin.response_timeout_s
-        if not self._body_ended:
+        if self._body_ended:
+            connection.deadline_s = downstream.loop.time() + site.origin.response_timeout_s
+        else:
             if head.expects_continue and not self.received_bytes:
                 downstream.transport.write(CONTINUE)
             downstream.update_reading()
@@ -238,7 +239,8 @@ class Exchange:
             connection = self._connection
             assert connection is not None and self._site is not None
             connection.write(self._frame_body(piece, ended=ended))
-            connection.deadline_s = self._downstream.loop.time() + self._site.origin.response_timeout_s
+            if ended:
+                connection.deadline_s = self._downstream.loop.time() + self._site.origin.response_timeout_s
         elif self._state != _DONE and piece:
             self._pending.append(piece)
 
@@ -363,7 +365,12 @@ class Exchange:
     # backpressure
 
     def on_blocked(self, *, blocked: bool) -> None:
-        """The origin reads more slowly than the client sends."""
+        """The origin reads more slowly than the client sends: it gets `idle_timeout` to go on."""
+        connection = self._connection
+        if connection is not None and not self._body_ended:
+            assert self._site is not None
+            idle_s = self._site.origin.idle_timeout_s
+            connection.deadline_s = self._downstream.loop.time() + idle_s if blocked else NEVER
         self._downstream.update_reading()
 
     def on_downstream_blocked(self, *, blocked: bool) -> None:
