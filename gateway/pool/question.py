@@ -15,7 +15,8 @@ _BODY_MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """status, headers as received (names lowered), fields joined by name, body at most 1 MiB."""
+    """status, headers as received (names lowered), fields joined by name, body at most 1 MiB (of a head alone: what came
+    with it)."""
 
     status: int
     headers: Headers
@@ -23,9 +24,12 @@ class Answer:
     body: bytes
 
 
-async def ask_once(pool: Pool, message: bytes, timeout_s: float) -> Answer:
-    """Send a whole request on a connection of the pool. Raises NoAnswer with what went wrong (connect, timeout, ...)."""
-    question = _Question(message)
+async def ask_once(pool: Pool, message: bytes, timeout_s: float, *, head_only: bool = False) -> Answer:
+    """Send a whole request on a connection of the pool. head_only: the body is not waited for, whatever its size.
+
+    Raises NoAnswer with what went wrong (connect, timeout, ...).
+    """
+    question = _Question(message, head_only=head_only)
     if not pool.wait(question):
         raise NoAnswer("pool_full")
     try:
@@ -41,7 +45,8 @@ async def ask_once(pool: Pool, message: bytes, timeout_s: float) -> Answer:
 class _Question:
     """The pool's user behind `ask_once`."""
 
-    def __init__(self, message: bytes) -> None:
+    def __init__(self, message: bytes, *, head_only: bool) -> None:
+        self._head_only = head_only
         self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._message = message
         self._connection: Connection | None = None
@@ -60,9 +65,9 @@ class _Question:
 
     def on_answer(self, connection: Connection, *, head: bool, body: bytes, ended: bool) -> None:
         self._body += body
-        if len(self._body) > _BODY_MAX_BYTES:
+        if len(self._body) > _BODY_MAX_BYTES and not self._head_only:
             self._fail("oversized")
-        elif ended and not self.answered.done():
+        elif (ended or self._head_only) and not self.answered.done():
             self.answered.set_result(Answer(connection.status, connection.headers, connection.fields, self._body))
 
     def on_interim(self, connection: Connection, status: int, headers: Headers) -> None:

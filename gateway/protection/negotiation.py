@@ -1,4 +1,4 @@
-"""Which encoding the Protection API takes (contract section 1, `encoding: auto`): JSON first, form if JSON is refused."""
+"""Which encoding the Protection API takes (contract section 1, `encoding: auto`): JSON, or form if JSON is refused."""
 
 from __future__ import annotations
 
@@ -66,14 +66,18 @@ class Negotiation:
                    api=self._client.pool.address.text)
         return True
 
-    async def _try(self, encoding: str) -> bool | None:
-        """Whether the API takes it; None if it gave no answer that says so."""
+    def message(self, encoding: str) -> bytes:
+        """The probe call in this encoding: it describes a request that nobody sent."""
         headers = [(b"host", b"localhost"), (b"user-agent", b"Protection-Gateway-Probe")]
         head = parse_request_head(b"GET / HTTP/1.1", headers)
         client = Client("127.0.0.1", "http", 80, False, "", b"")
         payload = self._builder.build(head, client, int(time.time() * 1_000_000), ENCODERS[encoding])
+        return self._client.message(payload.body, encoding)
+
+    async def _try(self, encoding: str) -> bool | None:
+        """Whether the API takes it; None if it gave no answer that says so."""
         try:
-            answer = await ask_once(self._client.pool, self._client.message(payload.body, encoding), FIRST_TRY_S)
+            answer = await ask_once(self._client.pool, self.message(encoding), FIRST_TRY_S)
         except NoAnswer:
             return None
         decision = decide(answer.status, answer.headers, answer.fields, b"", strict=False, enforce_429=True)
