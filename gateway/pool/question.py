@@ -15,8 +15,7 @@ _BODY_MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """status, headers as received (names lowered), fields joined by name, body at most 1 MiB (of a head alone: what came
-    with it)."""
+    """status, headers as received (names lowered), fields joined by name, body at most 1 MiB (if asked for)."""
 
     status: int
     headers: Headers
