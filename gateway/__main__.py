@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import ConfigError, DescriptionError, GatewayError
 
 DONE, FAILED, WRONG = 0, 1, 2
 """Exit codes: done; failed at work; wrong usage or configuration."""
@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
         return app(arguments, prog_name="gateway", standalone_mode=False) or DONE
     except UsageError as error:
         return _failed(getattr(error, "format_message", error.__str__)(), WRONG)
-    except ConfigError as error:
+    except (ConfigError, DescriptionError) as error:
         return _failed(str(error), WRONG)
     except GatewayError as error:
         return _failed(str(error), FAILED)

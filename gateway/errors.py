@@ -5,9 +5,11 @@ GatewayError
 ├── SupervisorError              the processes as a whole
 │   ├── StartError               the gateway cannot start: an address in use, a worker that refuses its configuration
 │   └── ReloadError              a new configuration is not taken over; the former one stays in force
+├── DescriptionError             what was typed for `explain` describes no request
 ├── PortTaken                    a port of the demo is in use or not allowed
 ├── RequestRefused               downstream sent a head that is not served
 ├── ResponseRefused              an answer's head whose framing is doubtful
+├── ChunkedRefused               a chunked body that cannot be trusted
 ├── ProxyHeaderRefused           no valid PROXY protocol header
 ├── NoAnswer                     a probe or a health check got none
 ├── EngineError                  the embedded Protection API
@@ -68,6 +70,10 @@ class ConfigError(GatewayError):
         return cls("\n".join(map(str, ordered)), ordered)
 
 
+class DescriptionError(GatewayError):
+    """What was typed for `gateway explain` describes no request; the text says what is expected."""
+
+
 class PortTaken(GatewayError):
     """A port of `gateway demo` cannot be used; the text says which, and how to choose another."""
 
@@ -83,6 +89,10 @@ class RequestRefused(GatewayError):
 
 class ResponseRefused(GatewayError):
     """An origin's or the Protection API's answer that two readers could understand differently (RFC 9112 6.3)."""
+
+
+class ChunkedRefused(GatewayError):
+    """A chunked body that is malformed, or that consists of anything but data beyond its limit (RFC 9112 7.1)."""
 
 
 class ProxyHeaderRefused(GatewayError):

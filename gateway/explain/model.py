@@ -1,4 +1,4 @@
-"""What the gateway would do with one request, and why: `gateway explain`."""
+"""The request to explain, and its explanation, as values for whoever prints them."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ class Answer:
     decision: str
     """allow, block, redirect or error."""
     reason: str
-    """Why there is no decision (timeout, integrity, ...); "" if there is one."""
+    """Why there is no decision (timeout, integrity, ...), with a detail if one is known; "" if there is one."""
     status: int | None
-    """The API's status; None if no answer came."""
+    """The API's status (with `integrity: header`, the header's); None if no answer came."""
     duration_s: float
     outcome: str
     """The `outcome` label this request would be counted under."""
     request_headers: Headers
     """Merged into the request to the origin."""
     response_headers: Headers
-    """Merged into the response to the client."""
+    """Merged into the response to the client; of a block or redirect, those of the local reply."""
     origin_gets: tuple[str, ...]
     """The head the origin would get, line by line; () if nothing reaches it."""
     client_gets: tuple[str, ...]
@@ -64,7 +64,7 @@ class Explanation:
     """Everything that is decided about a request before anybody is asked, and the answer if somebody was."""
 
     site: str | None
-    """None: no site matches, the client gets 421."""
+    """None: no site matches, the client gets 421; or the request is refused before a site is looked for."""
     site_reason: str
     checked: bool
     checked_reason: str
@@ -74,8 +74,8 @@ class Explanation:
     fields: tuple[Field, ...] = ()
     """() for a bypass."""
     encoding: str = ""
-    """json or form."""
+    """json or form; with `encoding: auto` and nobody asked, form and that this may change."""
     encoded_bytes: int = 0
     budget_bytes: int = 0
     answer: Answer | None = None
-    """None unless asked."""
+    """None unless asked; about a bypass nobody is asked."""
