@@ -15,6 +15,7 @@ import contextlib
 import copy
 import socket
 import ssl
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -199,9 +200,16 @@ async def edge(gateway: StartGateway) -> AsyncIterator[StartWorld]:
     """`await edge(overrides, site=..., origin_tls=..., ...)` starts a World; the overrides lie over DEFAULTS.
 
     `site` overrides keys of the one site, `site["origin"]` included; its server is the recording origin.
-    At the end both servers must have seen legal HTTP/1.1 alone (I5).
+    At the end both servers must have seen legal HTTP/1.1 alone (I5), and no callback of the loop may have raised (I6).
     """
     worlds: list[World] = []
+    crashes: list[str] = []
+
+    def note_crash(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        crashes.append(f"{context['message']}: {''.join(traceback.format_exception(error)) if error else context}")
+
+    asyncio.get_running_loop().set_exception_handler(note_crash)
 
     async def start(
         overrides: Overrides | None = None,
@@ -228,6 +236,7 @@ async def edge(gateway: StartGateway) -> AsyncIterator[StartWorld]:
     for world in worlds:
         await world.close()
     await stop_servers()
+    assert crashes == []
     assert [violation for world in worlds for violation in world.origin.violations + world.protection.violations] == []
 
 

@@ -408,6 +408,38 @@ async def test_reload_changes_the_next_request_and_not_the_one_in_flight(edge):
     await world.counted("requests", {("shop", "GET", "2xx", "allowed"): 1, ("shop", "GET", "2xx", "bypassed"): 1})
 
 
+async def test_reload_during_the_check_does_not_lose_the_request(edge):
+    """N08: a request that began under the old configuration still finds its way to an origin, on a new connection."""
+    world = await edge()
+    gate = asyncio.Event()
+    world.protection.scripts.append([gate, decision(200)])
+    async with await world.connect() as client:
+        client.send(POST)
+        await world.protection.received(1)
+        await world.gateway.reload({**world.config, "server_name": "renamed"})
+        gate.set()
+        response = await client.read_response()
+    assert (response.status, response.body) == (200, b"ok")
+    assert world.origin.requests[0].body == b"hello"
+
+
+async def test_reload_during_the_upload_and_the_download_does_not_lose_the_exchange(edge):
+    world = await edge()
+    gate = asyncio.Event()
+    world.origin.scripts.append([b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab", gate, b"cd"])
+    async with await world.connect() as downloading, await world.connect() as uploading:
+        downloading.send(GET)
+        await downloading.read_head()
+        uploading.send(POST[:-1])
+        await world.origin.received(2)
+        await world.gateway.reload({**world.config, "protection": {**world.config["protection"], "mode": "off"}})
+        gate.set()
+        uploading.send(POST[-1:])
+        assert await downloading.read_exactly(4) == b"abcd"
+        assert (await uploading.read_response()).status == 200
+    assert world.origin.requests[1].body == b"hello"
+
+
 async def test_stop_aborts_what_is_open(edge):
     world = await edge()
     world.origin.scripts.append([b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello", Step.STALL])
