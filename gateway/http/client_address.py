@@ -52,20 +52,23 @@ class ClientFinder:
 
     def of_peer(self, peer: Peer) -> Client:
         """For a peer that is not a trusted proxy: the same for every request of its connection."""
+        address = _plain(peer.address)
         lines = b"x-forwarded-for: %b\r\nx-real-ip: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-port: %d\r\n" % (
-            peer.address.encode(), peer.address.encode(), peer.protocol.encode(), peer.port)
-        return Client(peer.address, peer.protocol, peer.port, False, "the connection's peer is not a trusted proxy", lines)
+            address.encode(), address.encode(), peer.protocol.encode(), peer.port)
+        reason = "the connection's peer is not a trusted proxy"
+        return Client(address, peer.protocol, peer.port, False, reason, lines)
 
     def of_request(self, peer: Peer, head: RequestHead) -> Client:
         """For a trusted peer: what its headers say about this request."""
         fields = head.fields
-        address, reason = self._walk(peer.address, fields.get(self.header, b""))
+        nearest = _plain(peer.address)
+        address, reason = self._walk(nearest, fields.get(self.header, b""))
         protocol = fields.get(b"x-forwarded-proto", b"").lower().decode("latin-1")
         if protocol not in ("http", "https"):
             protocol = peer.protocol
         port = _port(fields.get(b"x-forwarded-port", b""), peer.port)
         hops = fields.get(b"x-forwarded-for", b"")
-        via_peer = hops + b", " + peer.address.encode() if hops else peer.address.encode()
+        via_peer = hops + b", " + nearest.encode() if hops else nearest.encode()
         lines = [b"x-forwarded-for: %b\r\nx-real-ip: %b\r\n" % (via_peer, address.encode())]
         if b"x-forwarded-proto" not in fields:
             lines.append(b"x-forwarded-proto: %b\r\n" % protocol.encode())
@@ -96,7 +99,8 @@ class ClientFinder:
 
 
 def parse_address(text: str) -> Address | None:
-    """An address as proxies write it: plain, [v6], with a port, IPv4-mapped. None if it is none."""
+    """An address as proxies write it: plain, [v6], with a port, IPv4-mapped, with a zone (dropped: it is free text that
+    means nothing to another machine). None if it is none."""
     text = text.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -106,17 +110,26 @@ def parse_address(text: str) -> Address | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    return address.ipv4_mapped or ipaddress.IPv6Address(address.packed)
+
+
+def _plain(text: str) -> str:
+    """A socket's peer as it is written everywhere: a dual-stack listener sees IPv4 clients as ::ffff:192.0.2.1."""
+    return str(parse_address(text) or text) if ":" in text else text
 
 
 def _forwarded_for(element: str) -> str:
-    """The node of `for=` in one element of a Forwarded header (RFC 7239 4, 6)."""
+    """The node of `for=` in one element of a Forwarded header (RFC 7239 4, 6); "" for an empty element.
+
+    An element that does not say for whom is `unknown`: whoever wrote it vouches for nothing further left.
+    """
     for pair in element.split(";"):
         name, _, value = pair.strip().partition("=")
         if name.lower() == "for":
             return value
-    return ""
+    return "unknown" if element.strip() else ""
 
 
 def _port(value: bytes, default: int) -> int:

@@ -11,8 +11,9 @@ from gateway.pool.pool import Pool, PoolLimits
 class OriginServer:
     """passive_failures: consecutive failures that eject it for ejection_s (monotonic seconds)."""
 
-    __slots__ = ("_ejected_until_s", "_ejection_s", "_failures", "_passive_failures", "active_ok", "name", "outstanding",
-                 "pool")
+    __slots__ = (
+        "_ejected_until_s", "_ejection_s", "_failures", "_passive_failures", "active_ok", "name", "outstanding", "pool",
+    )
 
     def __init__(
         self, address: Address, limits: PoolLimits, *, passive_failures: int, ejection_s: float,

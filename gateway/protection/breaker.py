@@ -38,7 +38,7 @@ class Breaker:
         return True
 
     def succeeded(self) -> bool:
-        """A call got an answer. True if this closes the breaker. Answers of calls from before it opened change nothing."""
+        """A call got an answer. True if this closes the breaker; while it is open, late answers change nothing."""
         if self.state != HALF_OPEN:
             return False
         self.state = CLOSED

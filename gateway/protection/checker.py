@@ -1,4 +1,4 @@
-"""One `protection` section at work: scope, payload, call, enforcement. What `server` knows of protection is this class."""
+"""One `protection` section at work: scope, payload, call, enforcement. All that `server` knows of protection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Checker:
     """client: shared by sections that ask the same API in the same way; None where the mode is off."""
 
     def __init__(
-        self, settings: Protection, client: ProtectionClient | None, metrics: Metrics, *, server_name: str, version: str,
+        self, settings: Protection, client: ProtectionClient | None, metrics: Metrics, *,
+        server_name: str, version: str,
     ) -> None:
         self.scope = Scope(settings)
         self.payload = PayloadBuilder(

@@ -47,25 +47,27 @@ def escape(raw: bytes, keep: bytes = b"") -> bytes:
 ENCODERS: Mapping[str, Encode] = {"json": encode_json, "form": encode_form}
 
 
-def fit(fields: dict[str, Value], encode: Encode, always: frozenset[str]) -> tuple[bytes, tuple[str, ...]]:
+def fit(
+    fields: dict[str, Value], encode: Encode, always: frozenset[str], keep_end: frozenset[str] = frozenset(),
+) -> tuple[bytes, tuple[str, ...]]:
     """(encoded body, names of the fields cut): halves the longest field that may be cut until the body fits.
 
-    Deterministic: raw bytes decide, the first in payload order among equals. Fields in `always` stay whole; if they
-    alone are over the budget, all others are empty and the body is what it is (their limits make that impossible but
-    for the key and the address).
+    Deterministic: raw bytes decide, the first in payload order among equals. Fields in `always` stay whole, unless all
+    others are gone and the body is still over the budget: their default limits make that impossible, but limits can be
+    raised, and a body over the budget is one that the API refuses. Of fields in `keep_end` the second half is kept.
     """
     body = encode(fields)
     if len(body) <= BUDGET_BYTES:
         return body, ()
     fields = dict(fields)
-    lengths = {name: len(value.encode()) for name, value in fields.items()
-               if type(value) is str and name not in always}
+    lengths = {name: len(value.encode()) for name, value in fields.items() if type(value) is str}
+    last_resort = {name: lengths.pop(name) for name in always if name in lengths}
     cut: dict[str, None] = {}
-    while len(body) > BUDGET_BYTES and lengths:
+    while len(body) > BUDGET_BYTES and (lengths or last_resort):
+        if not lengths:
+            lengths, last_resort = {name: last_resort[name] for name in fields if name in last_resort}, {}
         name = max(lengths, key=lengths.__getitem__)
-        if lengths[name] == 0:
-            break
-        value = str(fields[name]).encode()[: lengths[name] // 2].decode("utf-8", "ignore")
+        value = _half(str(fields[name]).encode(), end=name in keep_end)
         lengths[name] = len(value.encode())
         cut[name] = None
         if value:
@@ -75,3 +77,9 @@ def fit(fields: dict[str, Value], encode: Encode, always: frozenset[str]) -> tup
             del lengths[name]
         body = encode(fields)
     return body, tuple(cut)
+
+
+def _half(raw: bytes, *, end: bool) -> str:
+    """The first half (or the second) of UTF-8 bytes, without the sequence that the cut goes through."""
+    size = len(raw) // 2
+    return (raw[len(raw) - size:] if end else raw[:size]).decode("utf-8", "ignore")

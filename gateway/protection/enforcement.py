@@ -1,4 +1,4 @@
-"""Decision -> forward or local reply, and the outcome that is counted. The failure mode is applied here and nowhere else."""
+"""Decision -> forward or local reply, and the outcome that is counted. The one place that applies the failure mode."""
 
 from __future__ import annotations
 

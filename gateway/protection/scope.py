@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 
 from gateway.config import Protection
 from gateway.http.message import RequestHead
@@ -25,16 +26,19 @@ class Scope:
         extensions = STATIC_EXTENSIONS if settings.static_extensions is None else settings.static_extensions
         self._mode_off = settings.mode == "off"
         names = b"|".join(re.escape(extension.lstrip(".").encode()) for extension in extensions)
-        self._static = re.compile(rb"\.(?:" + names + rb")\Z", re.IGNORECASE) if settings.exclude_static and names else None
+        self._static: re.Pattern[bytes] | None = None
+        if settings.exclude_static and names:
+            self._static = re.compile(rb"\.(?:" + names + rb")\Z", re.IGNORECASE)
         self._exclude = _compile(settings.exclude)
         self._include = _compile(settings.include)
         self._methods = frozenset(method.encode() for method in settings.exclude_methods)
         self._networks = [ipaddress.ip_network(text, strict=False) for text in settings.exclude_ips]
 
     def bypass_reason(self, head: RequestHead, client_address: str) -> str | None:
-        """Why the request is not checked: `off`, `method`, `address`, `static`, `excluded`, `not_included`; None = check.
+        """Why a request is not checked: `off`, `method`, `address`, `static`, `excluded`, `not_included`; None = check.
 
-        Exclusion is decided before inclusion. Patterns are searched in host (lower case, no port) + raw path (no query).
+        Exclusion is decided before inclusion. Patterns are searched in host (lower case, no port) + raw path (no
+        query).
         """
         if self._mode_off:
             return "off"
@@ -49,12 +53,12 @@ class Scope:
             path = path[:query_at]
         if self._static is not None and method in _STATIC_METHODS and path.find(b".") > 0 and self._is_static(path):
             return "static"
-        if self._exclude is None and self._include is None:
+        if not self._exclude and not self._include:
             return None
         place = host_name(head.host) + path
-        if self._exclude is not None and self._exclude.search(place):
+        if any(pattern.search(place) for pattern in self._exclude):
             return "excluded"
-        if self._include is not None and not self._include.search(place):
+        if self._include and not any(pattern.search(place) for pattern in self._include):
             return "not_included"
         return None
 
@@ -80,7 +84,6 @@ def host_name(host: bytes) -> bytes:
     return host.partition(b":")[0]
 
 
-def _compile(patterns: list[str] | tuple[str, ...]) -> re.Pattern[bytes] | None:
-    if not patterns:
-        return None
-    return re.compile(b"|".join(b"(?:" + pattern.encode() + b")" for pattern in patterns))
+def _compile(patterns: Iterable[str]) -> tuple[re.Pattern[bytes], ...]:
+    """One by one: joined, `(?i)` would not compile, group names could clash and `\\1` would mean another group."""
+    return tuple(re.compile(pattern.encode()) for pattern in patterns)
