@@ -296,6 +296,7 @@ class ScriptedServer:
         self._tls = tls
         self._unix = unix
         self._server: asyncio.Server | None = None
+        self._reserved: socket.socket | None = None
 
     # -- life
 
@@ -305,9 +306,20 @@ class ScriptedServer:
         if self._unix:
             self._server = await asyncio.start_unix_server(self._serve, self._unix, limit=READ_LIMIT_BYTES)
             return
-        listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
+        listener, self._reserved = self._reserved, None
+        if listener is None:
+            listener = socket.create_server(("127.0.0.1", self.port))
+        listener.setblocking(False)
         self.port = listener.getsockname()[1]
-        self._server = await asyncio.start_server(self._serve, sock=listener, limit=READ_LIMIT_BYTES, ssl=self._tls)
+        self._server = await asyncio.start_server(
+            self._serve, sock=listener, limit=READ_LIMIT_BYTES, ssl=self._tls, backlog=512
+        )
+
+    def reserve(self) -> None:
+        """Takes a port that refuses until `start`: bound, so that nobody else gets it, and not listening."""
+        self._reserved = socket.socket()
+        self._reserved.bind(("127.0.0.1", 0))
+        self.port = self._reserved.getsockname()[1]
 
     async def stop(self) -> None:
         """Refuses new connections and resets the open ones; again is harmless."""

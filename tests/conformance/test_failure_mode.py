@@ -536,10 +536,8 @@ async def test_encoding_auto_takes_form_where_json_is_refused(edge):
 
 async def test_encoding_auto_takes_form_until_an_unreachable_api_is_back(edge):
     protection = RecordingProtection()
-    await protection.start()
-    port = protection.port
-    await protection.stop()
-    world = await edge({"protection": {"encoding": "auto", "endpoint": f"http://127.0.0.1:{port}"}})
+    protection.reserve()
+    world = await edge({"protection": {"encoding": "auto", "endpoint": f"http://127.0.0.1:{protection.port}"}})
     assert (await world.ask(GET)).status == 200
     await protection.start()
     assert (await world.ask(GET)).status == 200
