@@ -76,7 +76,7 @@ class Builder:
     def close_unused(self, runtime: Runtime) -> None:
         """Forget the clients that this runtime does not use; their calls under way end as they would."""
         for key in [key for key, client in self._clients.items() if client not in runtime.protections]:
-            self._clients.pop(key).pool.close()
+            self._clients.pop(key).pool.retire()
 
     def _build_checker(self, config: Config, settings: Protection, new: list[NewClient]) -> Checker:
         client = None if settings.mode == "off" else self._clients.get(_client_key(settings))

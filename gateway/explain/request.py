@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import httptools
-
 from gateway.config import Config, Limits, Listener, Protection
 from gateway.config.address import parse_address
 from gateway.errors import DescriptionError, RequestRefused
 from gateway.explain.model import Described
 from gateway.http.client_address import Client, ClientFinder, Peer
-from gateway.http.framing import parse_request_head
-from gateway.http.message import Headers, RequestHead
+from gateway.http.head import parse_request
+from gateway.http.message import RequestHead
 from gateway.server.site import Runtime, Site
 
-_URL = re.compile(r"(?P<scheme>https?)://(?P<host>[^/?#@\s]+)(?P<target>[^#\s]*)(?:#\S*)?", re.IGNORECASE)
+_URL = re.compile(r"(?P<scheme>https?)://(?P<host>[^/?#@\s]+)(?P<target>(?:[/?][^#\s]*)?)(?:#\S*)?", re.IGNORECASE)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
 _ENDS_LINE = re.compile(r"[\r\n\0]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -41,14 +39,7 @@ def parse_head(described: Described, limits: Limits) -> RequestHead:
     raw = _write_head(described)
     if len(raw) > limits.request_head_bytes:
         raise RequestRefused(431, "head_size")
-    collector = _Collector()
-    try:
-        httptools.HttpRequestParser(collector).feed_data(raw)
-    except httptools.HttpParserUpgrade:
-        pass  # the end of a head with Upgrade
-    except httptools.HttpParserError:
-        raise RequestRefused(400, "malformed") from None
-    head = parse_request_head(raw[: raw.find(b"\r\n")], collector.headers)
+    head = parse_request(raw)
     if len(head.target) > limits.request_target_bytes:
         raise RequestRefused(414, "target_size")
     if len(head.headers) > limits.request_headers:
@@ -63,7 +54,7 @@ def choose_listener(config: Config, url: str) -> Listener:
     """
     scheme, host, _ = _split(url)
     _, colon, port = host.rpartition(":")
-    wanted = int(port) if colon and port.isdigit() else _DEFAULT_PORTS[scheme]
+    wanted = int(port) if colon and port.isdecimal() and len(port) <= 5 else _DEFAULT_PORTS[scheme]
 
     def likeness(listener: Listener) -> tuple[bool, bool]:
         return (listener.tls is not None) is (scheme == "https"), parse_address(listener.address).port == wanted
@@ -75,16 +66,6 @@ def find_client(clients: ClientFinder, listener: Listener, described: Described,
     """Who the gateway takes for the client (as DownstreamConnection.client_of)."""
     peer = Peer(described.ip, "http" if listener.tls is None else "https", parse_address(listener.address).port)
     return clients.of_request(peer, head) if clients.trusts(peer.address) else clients.of_peer(peer)
-
-
-class _Collector:
-    """What the parser calls: names lowered and values stripped, as the downstream side does."""
-
-    def __init__(self) -> None:
-        self.headers: Headers = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value.rstrip(b" \t")))
 
 
 def _write_head(described: Described) -> bytes:

@@ -1,7 +1,7 @@
 """Heads rewritten for the next hop (RFC 9110 7.6): what is dropped, what is set, what is added.
 
-Whether a name is dropped is decided once per name and remembered (`NameTable`), so a head costs one dictionary look-up per
-header. The tables are bounded, because clients choose the names.
+Whether a name is dropped is decided once per name and remembered (`NameTable`), so a head costs one dictionary look-up
+per header. The tables are bounded, because clients choose the names.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 
-from gateway.http.message import HOP_BY_HOP, STATUS_LINES, Headers, RequestHead
+from gateway.http.framing import CONNECTION
+from gateway.http.memo import FIELD_LINES, Memo
+from gateway.http.message import HOP_BY_HOP, STATUS_LINES, RequestHead, ResponseHead
 
 PSEUDONYM = b"1.1 gateway"
-_TABLE_MAX = 4096
 _NOT_PLAIN = re.compile(rb"[^a-z0-9-]")
 
 # Re-made or consumed by the gateway on every request, whoever sent it.
@@ -25,24 +26,27 @@ _TRUSTED_ONLY = frozenset({
 _PROTECTION_PREFIX = b"x-datadome"
 _CLIENT_ID = b"x-datadome-clientid"
 _POINTERS = frozenset({b"x-datadome-request-headers", b"x-datadome-headers", b"x-datadomeresponse"})
+# Written by the gateway itself on the way to the origin, so a decision that sets one must replace that line too.
+_OWN = frozenset({
+    b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"x-real-ip",
+    b"x-request-id",
+})
 
 
-class NameTable(dict[bytes, bool]):
-    """name -> forward it? Filled as names are met, at most 4096 names of at most 128 bytes."""
+class NameTable(Memo[bool]):
+    """name -> forward it?; `lines`: header line as received -> the line to forward, b"" = none."""
 
-    __slots__ = ("_decide", "keeps_host")
+    __slots__ = ("keeps_host", "lines")
 
     def __init__(self, decide: Callable[[bytes], bool], *, keeps_host: bool = False) -> None:
-        super().__init__()
-        self._decide = decide
+        super().__init__(decide)
+        self.lines: Memo[bytes] = Memo(self._line)
         self.keeps_host = keeps_host
         """Whether a received X-Forwarded-Host is believed."""
 
-    def __missing__(self, name: bytes) -> bool:
-        forward = self._decide(name)
-        if len(self) < _TABLE_MAX and len(name) <= 128:
-            self[name] = forward
-        return forward
+    def _line(self, line: bytes) -> bytes:
+        pair = FIELD_LINES[line]
+        return b": ".join(pair) if self[pair[0]] else b""
 
 
 def request_names(*, trusted: bool, client_header: bytes) -> NameTable:
@@ -53,9 +57,9 @@ def request_names(*, trusted: bool, client_header: bytes) -> NameTable:
         if plain.startswith(_PROTECTION_PREFIX):  # contract 4: forged bot information, aliases included
             return name == _CLIENT_ID
         sensitive = plain in _REWRITTEN or plain in _TRUSTED_ONLY or plain.startswith(b"x-forwarded-")
-        sensitive = sensitive or plain == client_header
+        sensitive = sensitive or plain == _NOT_PLAIN.sub(b"-", client_header)
         if plain != name:
-            return not sensitive
+            return not sensitive or (trusted and name == client_header)
         if name in _REWRITTEN:
             return False
         return trusted or not sensitive
@@ -80,9 +84,10 @@ def write_request_head(  # one call per request: positional, no intermediate obj
     names: which received headers pass; forwarded: the ready X-Forwarded-* and X-Real-IP lines; edits: ready lines of
     the decision's headers; replaced: the names among them that must not pass from the client.
     """
-    lines = [b": ".join(pair) for pair in head.headers if names[pair[0]]]
     if replaced or head.connection_names:
         lines = _drop(head, names, replaced)
+    else:
+        lines = [*filter(None, map(names.lines.__getitem__, head.lines))]
     fields = head.fields
     via = fields[b"via"] + b", " + PSEUDONYM if b"via" in fields else PSEUDONYM
     lines.append(b"via: " + via)
@@ -96,9 +101,19 @@ def write_request_head(  # one call per request: positional, no intermediate obj
         lines.append(b"x-forwarded-host: " + head.host)
     if request_id:
         lines.append(b"x-request-id: " + request_id)
+    if replaced and not _OWN.isdisjoint(replaced):
+        lines = [b"", *_without(lines, replaced)]
+        forwarded = b"".join([line + b"\r\n" for line in _without(forwarded.split(b"\r\n")[:-1], replaced)])
+        return b"%b %b HTTP/1.1\r\nhost: %b%b\r\n%b%b\r\n" % (
+            head.method, head.path, host, b"\r\n".join(lines), forwarded, edits,
+        )
     return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b\r\n%b%b\r\n" % (
         head.method, head.path, host, b"\r\n".join(lines), forwarded, edits,
     )
+
+
+def _without(lines: list[bytes], names: Collection[bytes]) -> list[bytes]:
+    return [line for line in lines if line.partition(b":")[0] not in names]
 
 
 def _drop(head: RequestHead, names: NameTable, replaced: Collection[bytes]) -> list[bytes]:
@@ -107,24 +122,28 @@ def _drop(head: RequestHead, names: NameTable, replaced: Collection[bytes]) -> l
             if names[pair[0]] and pair[0] not in replaced and pair[0] not in gone]
 
 
-def write_response_head(
-    status: int,
-    headers: Headers,
-    fields: dict[bytes, bytes],
-    removed: Collection[bytes],
-    edits: bytes,
-    framing: bytes,
-) -> bytes:
+def write_response_head(head: ResponseHead, removed: frozenset[bytes], edits: bytes, framing: bytes) -> bytes:
     """The origin's head for the client, up to and including the empty line.
 
     removed: names that the decision replaces or hides; edits: its ready lines; framing: ready Transfer-Encoding and
     Connection lines.
     """
-    names = RESPONSE_NAMES
+    names, fields = RESPONSE_NAMES, head.fields
     if b"connection" in fields:
-        gone = {token.strip(b" \t") for token in fields[b"connection"].lower().split(b",")} - {b"content-length"}
-        removed = gone.union(removed)
-    lines = [b": ".join(pair) for pair in headers if names[pair[0]] and pair[0] not in removed]
+        gone = CONNECTION[fields[b"connection"]].names
+        removed = removed.union(gone) - {b"content-length"} if gone else removed
+    if head.status == 204:  # RFC 9110 8.6: never with a length
+        removed = removed | {b"content-length"}
+    if removed.isdisjoint(fields):
+        lines = [*filter(None, map(names.lines.__getitem__, head.lines))]
+    else:
+        lines = [b": ".join(pair) for pair in head.headers if names[pair[0]] and pair[0] not in removed]
     via = fields[b"via"] + b", " + PSEUDONYM if b"via" in fields else PSEUDONYM
     lines.append(b"via: " + via)
-    return b"%b%b\r\n%b%b\r\n" % (STATUS_LINES[status], b"\r\n".join(lines), edits, framing)
+    return b"%b%b\r\n%b%b\r\n" % (STATUS_LINES[head.status], b"\r\n".join(lines), edits, framing)
+
+
+def write_interim_head(head: ResponseHead) -> bytes:
+    """A 1xx head for the client: no framing, nothing of the connection (RFC 9110 15.2, 8.6)."""
+    lines = [b": ".join(pair) for pair in head.headers if RESPONSE_NAMES[pair[0]] and pair[0] != b"content-length"]
+    return b"%b%b\r\n" % (STATUS_LINES[head.status], b"".join([line + b"\r\n" for line in lines]))

@@ -2,14 +2,17 @@
 
 llhttp (httptools) has refused bad tokens, control bytes, folded lines, bare CR or LF, doubled or non-numeric
 Content-Length and Content-Length beside Transfer-Encoding before these functions are called. It lets the rest pass:
-versions other than 1.x, spaces in the request line, Host, target forms, transfer codings, CONNECT. They stand here.
+versions other than 1.x, spaces in the request line, Host, target forms, transfer codings, CONNECT, a Content-Length of
+thousands of zeros. They stand here, and whatever the bytes, nothing but RequestRefused or ResponseRefused is raised.
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from gateway.errors import RequestRefused, ResponseRefused
+from gateway.http.memo import Memo
 from gateway.http.message import Headers, RequestHead
 
 _SINGLE = frozenset({b"host", b"content-length", b"transfer-encoding"})
@@ -17,10 +20,11 @@ _SINGLE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{0,5}))?\Z")
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)\Z", re.IGNORECASE | re.DOTALL)
 # A client may not use Connection to take away what a request is or who sends it (http-cases P03).
-_NEVER_CONNECTION_NAMED = _SINGLE | {b"cookie", b"authorization", b"content-type", b"origin", b"referer", b"user-agent"}
+_NEVER_CONNECTION_NAMED = _SINGLE | {b"close", b"keep-alive", b"cookie", b"authorization", b"content-type", b"origin", b"referer", b"user-agent"}
 _NO_NAMES: tuple[bytes, ...] = ()
 _VALID_HOSTS: set[bytes] = set()
 _VALID_HOSTS_MAX = 4096
+_LENGTH_DIGITS_MAX = 19  # more than 9 EB; int() itself fails past 4,300 digits
 
 
 def join_repeated(headers: Headers) -> dict[bytes, bytes]:
@@ -34,13 +38,13 @@ def join_repeated(headers: Headers) -> dict[bytes, bytes]:
     return fields
 
 
-def parse_request_head(start_line: bytes, headers: Headers) -> RequestHead:
-    """Check one head and name its parts. start_line: without CRLF; headers: from the parser, names lowered.
+def parse_request_head(start_line: bytes, headers: Headers, lines: list[bytes] | None = None) -> RequestHead:
+    """Check one head and name its parts. start_line: without CRLF; headers: names lowered; lines: as they came.
 
     Raises RequestRefused with the status to answer; the connection must close after it (RFC 9112 2.2, 3.2, 6.1).
     """
     parts = start_line.split(b" ")
-    if len(parts) != 3:
+    if len(parts) != 3 or not parts[1]:
         raise RequestRefused(400, "request_line")
     method, target, version = parts
     if version == b"HTTP/1.1":
@@ -58,28 +62,36 @@ def parse_request_head(start_line: bytes, headers: Headers) -> RequestHead:
     host = fields.get(b"host")
     if host is None or (host not in _VALID_HOSTS and not _remember_host(host)):
         raise RequestRefused(400, "host")
-    path = target if target[0] == 47 and b"#" not in target else _path_of(method, target, host)
     if method == b"CONNECT":
         raise RequestRefused(400, "connect")
     if method == b"TRACE":  # would echo credentials to whoever asks (RFC 9110 9.3.8)
         raise RequestRefused(501, "method")
+    path = target if target[0] == 47 and b"#" not in target else _path_of(method, target, host)
 
     content_length = None
     chunked = b"transfer-encoding" in fields
     if chunked:
         _check_coding(fields, minor_version)
     elif b"content-length" in fields:
-        content_length = int(fields[b"content-length"])
+        content_length = _parse_length(fields[b"content-length"])
+        if content_length is None:
+            raise RequestRefused(400, "content_length")
 
     keep_alive = minor_version == 1
     connection_names = _NO_NAMES
     if b"connection" in fields:
-        keep_alive, connection_names = _read_connection(fields[b"connection"], keep_alive=keep_alive)
+        close, keeps, connection_names = CONNECTION[fields[b"connection"]]
+        keep_alive = not close and (keep_alive or keeps)
     expects_continue = b"expect" in fields and minor_version == 1 and _read_expect(fields[b"expect"])
     return RequestHead(
         method, target, path, minor_version, headers, fields, host, content_length, chunked, keep_alive,
-        expects_continue, connection_names,
+        expects_continue, connection_names, [b": ".join(pair) for pair in headers] if lines is None else lines,
     )
+
+
+def _parse_length(value: bytes) -> int | None:
+    """A Content-Length's bytes: digits alone, at most 19 of them; None = not one (RFC 9110 8.6)."""
+    return int(value) if len(value) <= _LENGTH_DIGITS_MAX and value.isdigit() else None
 
 
 def _refuse_repeated(headers: Headers) -> None:
@@ -119,13 +131,22 @@ def _check_coding(fields: dict[bytes, bytes], minor_version: int) -> None:
         raise RequestRefused(400, "transfer_encoding")
 
 
-def _read_connection(value: bytes, *, keep_alive: bool) -> tuple[bool, tuple[bytes, ...]]:
-    names = tuple(token.strip(b" \t") for token in value.lower().split(b","))
-    if b"close" in names:
-        keep_alive = False
-    elif b"keep-alive" in names:
-        keep_alive = True
-    return keep_alive, tuple(name for name in names if name and name not in _NEVER_CONNECTION_NAMED)
+class ConnectionField(NamedTuple):
+    """A Connection field (RFC 9110 7.6.1). names: the headers it takes away, lowered, `close` and `keep-alive` aside."""
+
+    close: bool
+    keep_alive: bool
+    names: tuple[bytes, ...]
+
+
+def _read_connection(value: bytes) -> ConnectionField:
+    tokens = tuple(token.strip(b" \t") for token in value.lower().split(b","))
+    names = tuple(token for token in tokens if token and token not in _NEVER_CONNECTION_NAMED)
+    return ConnectionField(b"close" in tokens, b"keep-alive" in tokens, names)
+
+
+CONNECTION: Memo[ConnectionField] = Memo(_read_connection)
+"""Value of a Connection field -> what it says."""
 
 
 def _read_expect(value: bytes) -> bool:
@@ -149,5 +170,8 @@ def check_response_head(status: int, headers: Headers) -> tuple[dict[bytes, byte
             raise ResponseRefused("transfer coding other than chunked")
         return fields, None, True
     if b"content-length" in fields:
-        return fields, int(fields[b"content-length"]), False
+        content_length = _parse_length(fields[b"content-length"])
+        if content_length is None:
+            raise ResponseRefused(f"content length {fields[b'content-length'][:30]!r}")
+        return fields, content_length, False
     return fields, None, False

@@ -30,6 +30,7 @@ class RequestHead:
     fields: each name once, repeated values joined by `, ` (Cookie by `; `).
     content_length: declared body bytes, None without the header; chunked: body is in chunks.
     connection_names: header names that the Connection field lists (lowered).
+    lines: the header lines as received, without CRLF, one for each of `headers`.
     """
 
     method: bytes
@@ -44,6 +45,7 @@ class RequestHead:
     keep_alive: bool
     expects_continue: bool
     connection_names: tuple[bytes, ...]
+    lines: list[bytes]
 
     @property
     def has_body(self) -> bool:
@@ -53,6 +55,23 @@ class RequestHead:
     def upgrade(self) -> bytes:
         """The protocol that the client offers to switch to (lowered), or b"" (RFC 9110 7.8)."""
         return self.fields.get(b"upgrade", b"").lower() if b"upgrade" in self.connection_names else b""
+
+
+@dataclass(slots=True)
+class ResponseHead:
+    """A response's head whose framing is beyond doubt; treated as read-only.
+
+    Neither content_length nor chunked: the body ends with the connection. keep_alive: another response may follow.
+    lines: the header lines as received, without CRLF, one for each of `headers`.
+    """
+
+    status: int
+    headers: Headers
+    fields: dict[bytes, bytes]
+    content_length: int | None
+    chunked: bool
+    keep_alive: bool
+    lines: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)

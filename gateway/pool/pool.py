@@ -55,6 +55,7 @@ class Pool:
         self._waiting: dict[User, tuple[float, bool]] = {}  # since when, and whether the pool was full then
         self._opening: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+        self._retired = False
         self._closed = False
         self._failed_at_s = -_REOPEN_PAUSE_S
 
@@ -103,7 +104,7 @@ class Pool:
         """A connection that can take another request: to the first in the queue, else it is idle."""
         if self._waiting:
             self._serve(connection)
-        elif self._closed or len(self._idle) >= self.limits.max_idle:
+        elif self._retired or len(self._idle) >= self.limits.max_idle:
             connection.discard()
         else:
             connection.idle_since_s = self._loop.time()
@@ -130,7 +131,7 @@ class Pool:
         self.warm_up(now_s)
 
     def warm_up(self, now_s: float) -> None:
-        if self._closed or now_s - self._failed_at_s < _REOPEN_PAUSE_S:
+        if self._retired or now_s - self._failed_at_s < _REOPEN_PAUSE_S:
             return
         missing = self.limits.warm - len(self._open) - len(self._opening)
         for _ in range(max(missing, 0)):
@@ -147,16 +148,18 @@ class Pool:
         """Every open connection, idle or used."""
         return self._open
 
-    def close(self) -> None:
-        """No new requests: idle connections close now, used ones when they are given back."""
-        self._closed = True
+    def retire(self) -> None:
+        """Keep nothing: idle connections close now, used ones when they are given back; new ones serve one user each."""
+        self._retired = True
         while self._idle:
             self._idle[0].discard()
-        for task in self._opening:
-            task.cancel()
 
     def abort(self) -> None:
-        self.close()
+        """Close everything; from now on nobody is served."""
+        self.retire()
+        self._closed = True
+        for task in self._opening:
+            task.cancel()
         for connection in list(self._open):
             connection.discard()
 

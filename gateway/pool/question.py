@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from gateway.errors import NoAnswer
-from gateway.http.message import Headers
+from gateway.http.message import Headers, ResponseHead
 from gateway.pool.connection import Connection
 from gateway.pool.pool import Pool
 
@@ -62,14 +62,16 @@ class _Question:
     def on_connect_failed(self, reason: str) -> None:
         self._fail(reason)
 
-    def on_answer(self, connection: Connection, *, head: bool, body: bytes, ended: bool) -> None:
+    def on_answer(self, connection: Connection, head: ResponseHead | None, body: bytes, *, ended: bool) -> None:
         self._body += body
         if len(self._body) > _BODY_MAX_BYTES and not self._head_only:
             self._fail("oversized")
         elif (ended or self._head_only) and not self.answered.done():
-            self.answered.set_result(Answer(connection.status, connection.headers, connection.fields, self._body))
+            found = connection.head
+            assert found is not None
+            self.answered.set_result(Answer(found.status, found.headers, found.fields, self._body))
 
-    def on_interim(self, connection: Connection, status: int, headers: Headers) -> None:
+    def on_interim(self, connection: Connection, head: ResponseHead) -> None:
         """Nothing to learn from it."""
 
     def on_broken(self, connection: Connection, reason: str) -> None:

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from typing import Protocol
 
-from gateway.http.message import Headers
+from gateway.http.message import ResponseHead
 from gateway.logs import RateLimited, get
 from gateway.metrics import Cell, Metrics
 from gateway.pool.connection import Connection
@@ -38,7 +38,7 @@ class Asker(Protocol):
 class Call:
     """One question under way; is the pool's user."""
 
-    __slots__ = ("asker", "client", "connection", "deadline_s", "message", "parts", "received_bytes", "repeated",
+    __slots__ = ("asker", "body", "client", "connection", "deadline_s", "message", "repeated",
                  "started_s", "waits_for_full_pool")
 
     def __init__(self, client: ProtectionClient, message: bytes, asker: Asker, now_s: float) -> None:
@@ -46,8 +46,7 @@ class Call:
         self.message = message
         self.asker: Asker | None = asker
         self.connection: Connection | None = None
-        self.parts: list[bytes] = []
-        self.received_bytes = 0
+        self.body = b""
         self.repeated = False
         self.waits_for_full_pool = False
         self.started_s = now_s
@@ -55,9 +54,10 @@ class Call:
 
     def cancel(self) -> None:
         """The asker is gone. The answer is awaited no longer than the deadline, so that the connection can be kept."""
+        self.asker = None
         if self.connection is None:
             self.client.pool.stop_waiting(self)
-        self.asker = None
+            self.deadline_s = 0.0  # nothing was asked: nothing is counted
 
     def on_connected(self, connection: Connection) -> None:
         self.connection = connection
@@ -66,21 +66,20 @@ class Call:
     def on_connect_failed(self, reason: str) -> None:
         self.client.finish(self, failure(reason))
 
-    def on_answer(self, connection: Connection, *, head: bool, body: bytes, ended: bool) -> None:
+    def on_answer(self, connection: Connection, head: ResponseHead | None, body: bytes, *, ended: bool) -> None:
         if body:
-            self.received_bytes += len(body)
-            if self.received_bytes > self.client.max_answer_bytes:
+            self.body = body if not self.body else self.body + body
+            if len(self.body) > self.client.max_answer_bytes:
                 connection.discard()
                 self.client.finish(self, failure("oversized"))
                 return
-            self.parts.append(body)
         if ended:
-            body = b"".join(self.parts)
-            status, headers, fields = connection.status, connection.headers, connection.fields
+            found = connection.head
+            assert found is not None
             connection.release()
-            self.client.answered(self, status, headers, fields, body)
+            self.client.answered(self, found, self.body)
 
-    def on_interim(self, connection: Connection, status: int, headers: Headers) -> None:
+    def on_interim(self, connection: Connection, head: ResponseHead) -> None:
         """Says nothing that a decision needs."""
 
     def on_broken(self, connection: Connection, reason: str) -> None:
@@ -170,17 +169,16 @@ class ProtectionClient:
             self._arm(call.deadline_s - now_s)
         return call
 
-    def answered(
-        self, call: Call, status: int, headers: Headers, fields: dict[bytes, bytes], body: bytes,
-    ) -> None:
-        decision = decide(status, headers, fields, body, strict=self._strict, enforce_429=self._enforce_429)
-        self.finish(call, decision)
+    def answered(self, call: Call, head: ResponseHead, body: bytes) -> None:
+        self.finish(call, decide(
+            head.status, head.headers, head.fields, body, strict=self._strict, enforce_429=self._enforce_429))
 
     def finish(self, call: Call, decision: Decision) -> None:
         """The one place where a call ends: counts, tells the breaker, tells the asker if it is still there."""
         if call.deadline_s == 0.0:
             return
         call.deadline_s = 0.0  # over
+        call.message = b""  # the queue of deadlines keeps the call for a while, not its bytes
         now_s = time.monotonic()
         self._duration.observe(now_s - call.started_s)
         if decision.reason in _BREAKER_REASONS or (decision.reason == "status" and decision.status >= 500):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from gateway.http.message import HOP_BY_HOP, Headers
 
 _LISTED = frozenset({200, 301, 302, 400, 401, 403, 429})
 _REFUSED_NAMES = HOP_BY_HOP | {b"content-length", b"host"}
+_CLIENT_ID = b"x-datadome-clientid"
 _POINTERS = frozenset({b"x-datadome-request-headers", b"x-datadome-headers", b"x-datadomeresponse"})
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+\Z")
 _UNSAFE_VALUE = re.compile(rb"[\r\n\0]")
@@ -26,8 +27,7 @@ class Verdict(Enum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The outcome of one check. A failed one is a Decision too: verdict ERROR with its reason, nothing to merge.
 
     request_lines: ready header lines for the origin; replaced: the names among them that the client may have sent;
@@ -47,16 +47,22 @@ class Decision:
     challenge: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What two pointer headers list; computed once per distinct pair, since an API sends few of them."""
+class _Plan(NamedTuple):
+    """What two pointer headers list; computed once per distinct pair, since an API sends few of them.
 
-    request: frozenset[bytes]
-    response: frozenset[bytes]
+    request, response: (name, `name: `) in order; listed: all names; replaced, removed, hidden: see Decision.
+    """
+
+    request: tuple[tuple[bytes, bytes], ...]
+    response: tuple[tuple[bytes, bytes], ...]
+    listed: frozenset[bytes]
+    replaced: frozenset[bytes]
+    removed: frozenset[bytes]
     hidden: frozenset[bytes]
 
 
 _plans: dict[tuple[bytes, bytes], _Plan] = {}
+_UNSAFE_BYTES = b"\r\n\0"
 
 
 def failure(reason: str, status: int = 0) -> Decision:
@@ -90,35 +96,43 @@ def decide(
 
 def _allow(headers: Headers, fields: dict[bytes, bytes]) -> Decision:
     plan = _plan(fields)
-    request_lines: list[bytes] = []
-    response_lines: list[bytes] = []
-    replaced = removed = _NO_NAMES
-    for pair in headers:
-        name, value = pair
-        in_request, in_response = name in plan.request, name in plan.response
-        if not (in_request or in_response) or _UNSAFE_VALUE.search(value):
+    values = b"".join(fields.values())
+    if (
+        len(fields) == len(headers) and fields.keys() >= plan.listed
+        and len(values.translate(None, _UNSAFE_BYTES)) == len(values)
+    ):  # every listed header is there once: what they replace is known
+        return Decision(
+            Verdict.ALLOW, 200, "",
+            b"".join([b"%b%b\r\n" % (start, fields[name]) for name, start in plan.request]), plan.replaced,
+            b"".join([b"%b%b\r\n" % (start, fields[name]) for name, start in plan.response]), plan.removed,
+        )
+    return _allow_some(plan, headers)
+
+
+def _allow_some(plan: _Plan, headers: Headers) -> Decision:
+    """Header by header: some are missing, repeated or not to be merged."""
+    wanted_request, wanted_response = dict(plan.request), dict(plan.response)
+    request_lines = b""
+    response_lines = b""
+    merged: set[bytes] = set()
+    for name, value in headers:
+        if name not in plan.listed or _UNSAFE_VALUE.search(value):
             continue
-        line = b": ".join(pair)
-        if in_request:
-            request_lines.append(line)
-            if not name.startswith(b"x-datadome"):  # those never pass from a client anyway
-                replaced |= {name}
-        if in_response:
-            response_lines.append(line)
-            if name != b"set-cookie":
-                removed |= {name}
+        merged.add(name)
+        line = b"%b: %b\r\n" % (name, value)
+        if name in wanted_request:
+            request_lines += line
+        if name in wanted_response:
+            response_lines += line
     return Decision(
-        Verdict.ALLOW, 200, "",
-        b"\r\n".join([*request_lines, b""]), replaced,
-        b"\r\n".join([*response_lines, b""]), removed | plan.hidden,
+        Verdict.ALLOW, 200, "", request_lines, plan.replaced & merged,
+        response_lines, (plan.removed & merged) | plan.hidden,
     )
 
 
 def _refuse(status: int, headers: Headers, fields: dict[bytes, bytes], body: bytes) -> Decision:
     plan = _plan(fields)
-    listed = set(plan.response)
-    if b"content-type" in fields and body:
-        listed.add(b"content-type")
+    listed = {b"content-type", *(name for name, _ in plan.response)}
     redirect = status in (301, 302)
     if redirect:
         listed.add(b"location")
@@ -134,18 +148,28 @@ def _plan(fields: dict[bytes, bytes]) -> _Plan:
     key = (fields.get(b"x-datadome-request-headers", b""), fields.get(b"x-datadome-headers", b""))
     plan = _plans.get(key)
     if plan is None:
-        request, response = _read_pointer(key[0]), _read_pointer(key[1])
-        plan = _Plan(request, response, request - response)
+        plan = _read_plan(*key)
         if len(_plans) < _PLANS_MAX:
             _plans[key] = plan
     return plan
 
 
-def _read_pointer(value: bytes) -> frozenset[bytes]:
+def _read_plan(request_pointer: bytes, response_pointer: bytes) -> _Plan:
+    request, response = _read_pointer(request_pointer), _read_pointer(response_pointer)
+    hidden = frozenset(request) - frozenset(response)
+    # The other X-DataDome-* names never pass from a client, whatever the answer lists.
+    replaced = frozenset(name for name in request if name == _CLIENT_ID or not name.startswith(b"x-datadome"))
+    removed = (frozenset(response) - {b"set-cookie"}) | hidden
+    return _Plan(
+        tuple((name, name + b": ") for name in request), tuple((name, name + b": ") for name in response),
+        frozenset(request + response), replaced, removed, hidden)
+
+
+def _read_pointer(value: bytes) -> tuple[bytes, ...]:
     """The names that a pointer header lists: white space between them, case ignored, the dangerous ones refused.
 
     A header that stands twice counts as one list, so the comma that joins the two is a separator as well.
     """
-    names = value.lower().replace(b",", b" ").split()
-    return frozenset(name for name in names
-                     if _NAME.match(name) and name not in _REFUSED_NAMES and name not in _POINTERS)
+    names = dict.fromkeys(value.lower().replace(b",", b" ").split())
+    return tuple(name for name in names
+                 if _NAME.match(name) and name not in _REFUSED_NAMES and name not in _POINTERS)

@@ -1,27 +1,31 @@
 """A request described as the Protection API wants it (contract section 2): field table -> values.
 
-Everything that does not depend on the request is settled when the builder is made: a table from header name to field, and
-the constant fields. A request then costs one look-up per header that it has.
+Everything that does not depend on the request is settled when the builder is made: a table from header name to field,
+and the constant fields. A request then costs one look-up per header that it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+import re
+from typing import NamedTuple
 
 from gateway.config import Protection
 from gateway.config.fields import FIELDS
 from gateway.config.value import CustomSource, HeaderSource
 from gateway.http.client_address import Client
 from gateway.http.message import RequestHead
-from gateway.protection.encoding import Encode, Value, fit
+from gateway.protection.encoding import Encode, Value, encode_form, encode_json, fit
+from gateway.protection.template import FORM, JSON, Notation, Template
 
 MODULE_NAME = "Protection Gateway"
-ALWAYS = frozenset(row.field for row in FIELDS if row.always)
+_ORDER = [row.field for row in FIELDS if row.always]
+ALWAYS = frozenset(_ORDER)
 _DEFAULT_LIMITS = {row.field: row.limit_bytes for row in FIELDS}
 _KEEP_END = frozenset(row.field for row in FIELDS if row.keep == "end")
 _TYPES = {row.field: row.type for row in FIELDS}
 _CLIENT_ID = b"x-datadome-clientid"
+_NUMBER = re.compile(rb"[+-]?[0-9]{1,100}(?:\.[0-9]{0,100})?(?:[eE][+-]?[0-9]{1,4})?")  # int() and float() take more
 # The rows of the field table whose source is one request header, as it was received.
 HEADER_FIELDS = {
     b"user-agent": "UserAgent", b"referer": "Referer", b"accept": "Accept", b"accept-charset": "AcceptCharset",
@@ -38,8 +42,7 @@ HEADER_FIELDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """body: encoded, at most 24,576 bytes; truncated: fields that were cut (to their limit or to the budget).
 
     session_by_header: ClientID came from a non-empty X-DataDome-ClientID (contract section 1).
@@ -63,13 +66,39 @@ class PayloadBuilder:
             if header:
                 headers.setdefault(header.lower().encode(), []).append(field)
         self._constants: dict[str, Value] = {}
-        self._numbers: list[tuple[bytes, str, Callable[[str], int | float]]] = []
+        self._numbers: list[tuple[bytes, str]] = []
         for field, source in settings.custom_fields.items():
             self._add_custom(field, source, headers)
         self._rows = {name: tuple((field, self._limits[field]) for field in fields) for name, fields in headers.items()}
         self._request_limit = self._limits["Request"] or 1 << 30
         self._list_limit = self._limits["HeadersList"] or 1 << 30
         self._host_limit = min(self._limits["Host"] or 1 << 30, self._limits["ServerHostname"] or 1 << 30)
+        self._number_names = frozenset(name for name, _ in self._numbers)
+        self._templates: dict[Encode, Template] = {
+            encode_json: self._build_template(JSON), encode_form: self._build_template(FORM),
+        }
+
+    def _build_template(self, notation: Notation) -> Template:
+        constants: dict[str, Value] = {
+            "Key": self._key, "RequestModuleName": MODULE_NAME, "ModuleVersion": self._version,
+            "APIConnectionState": "new", "ServerName": self._server_name, **self._constants,
+        }
+        return Template(
+            notation, [*_ORDER, *self._constants], constants, self._read_line,
+            request_limit=self._request_limit, list_limit=self._list_limit, host_limit=self._host_limit)
+
+    def _read_line(self, name: bytes, value: bytes) -> dict[str, Value] | None:
+        """The fields that one header gives when it stands once; None if one of them has to be cut."""
+        described: dict[str, Value] = {}
+        cut: list[str] = []
+        if value:
+            for field, _ in self._rows.get(name, ()):
+                described[field] = self._limited(field, value, cut)
+        if name in self._number_names:
+            self._describe_numbers({name: value}, described)
+        if name == b"cookie":
+            self._describe_cookies(value, b"", described, cut)
+        return None if cut else described
 
     def _add_custom(self, field: str, source: CustomSource, headers: dict[bytes, list[str]]) -> None:
         if not isinstance(source, HeaderSource):
@@ -79,15 +108,15 @@ class PayloadBuilder:
         if _TYPES[field] == "string":
             headers.setdefault(name, []).append(field)
         else:
-            self._numbers.append((name, field, int if _TYPES[field] == "integer" else float))
+            self._numbers.append((name, field))
 
     def describe(self, head: RequestHead, client: Client, now_us: int) -> tuple[dict[str, Value], tuple[str, ...]]:
         """(fields in sending order, names of those cut to their limit). now_us: microseconds since the epoch."""
         fields = head.fields
         cut: list[str] = []
         host = head.host.decode("latin-1")
-        names = ",".join([name.decode("latin-1") for name, _ in head.headers])
-        request = head.path.decode("latin-1")
+        names = b",".join([name for name, _ in head.headers])
+        path = head.path
         described: dict[str, Value] = {
             "Key": self._key,
             "IP": client.address,
@@ -104,20 +133,16 @@ class PayloadBuilder:
             "ServerName": self._server_name,
             "ServerHostname": host,
             "Host": host,
-            "Request": request,
-            "HeadersList": names,
+            "Request": path.decode("latin-1"),
+            "HeadersList": names.decode("latin-1"),
         }
-        if len(request) > self._request_limit or len(names) > self._list_limit or len(host) > self._host_limit:
-            for field in ("ServerHostname", "Host", "Request", "HeadersList"):
-                described[field] = self._limited(field, str(described[field]).encode(), cut)
-        client_id = fields.get(_CLIENT_ID)
-        if b"cookie" in fields:
-            listed, cookie_id = read_cookies(fields[b"cookie"])
-            client_id = client_id or cookie_id
-            if listed:
-                described["CookiesList"] = self._limited("CookiesList", listed, cut)
-        if client_id:
-            described["ClientID"] = self._limited("ClientID", client_id, cut)
+        if (len(path) > self._request_limit or len(names) > self._list_limit or len(host) > self._host_limit
+                or not path.isascii() or not names.isascii()):
+            for field, raw in (
+                ("ServerHostname", head.host), ("Host", head.host), ("Request", path), ("HeadersList", names),
+            ):
+                described[field] = self._limited(field, raw, cut)
+        self._describe_cookies(fields.get(b"cookie", b""), fields.get(_CLIENT_ID, b""), described, cut)
         rows = self._rows
         for name, value in fields.items():
             if name in rows and value:
@@ -127,24 +152,35 @@ class PayloadBuilder:
                         described[field] = value.decode("ascii")
                     else:
                         described[field] = self._limited(field, value, cut)
-        if self._constants or self._numbers:
-            self._describe_custom(fields, described)
+        described.update(self._constants)
+        self._describe_numbers(fields, described)
         return described, tuple(cut)
 
     def build(self, head: RequestHead, client: Client, now_us: int, encode: Encode) -> Payload:
         """The encoded payload of one request; never raises for what a request holds."""
+        template = self._templates.get(encode)
+        ready = template.write(head, client, now_us) if template is not None else None
+        if ready is not None:
+            return Payload(ready, (), False)
         described, limited = self.describe(head, client, now_us)
-        body, budget_cut = fit(described, encode, ALWAYS)
-        return Payload(body, limited + budget_cut, bool(head.fields.get(_CLIENT_ID)))
+        body, budget_cut = fit(described, encode, ALWAYS, _KEEP_END)
+        truncated = tuple(dict.fromkeys(limited + budget_cut)) if budget_cut else limited
+        return Payload(body, truncated, bool(head.fields.get(_CLIENT_ID)))
 
-    def _describe_custom(self, fields: dict[bytes, bytes], described: dict[str, Value]) -> None:
-        described.update(self._constants)
-        for name, field, number in self._numbers:
-            try:
-                value = number(fields[name].decode("ascii"))
-            except (KeyError, ValueError):  # absent or no number: the field is omitted (contract section 2)
-                continue
-            if -(2**63) <= value < 2**63:  # also refuses nan and the infinities, which JSON has not
+    def _describe_cookies(
+        self, cookie: bytes, header_id: bytes, described: dict[str, Value], cut: list[str],
+    ) -> None:
+        """CookiesList, and ClientID: of the header, else of the cookie (contract section 2)."""
+        listed, cookie_id = read_cookies(cookie)
+        if listed:
+            described["CookiesList"] = self._limited("CookiesList", listed, cut)
+        if header_id or cookie_id:
+            described["ClientID"] = self._limited("ClientID", header_id or cookie_id, cut)
+
+    def _describe_numbers(self, fields: dict[bytes, bytes], described: dict[str, Value]) -> None:
+        for name, field in self._numbers:
+            value = _parse_number(fields.get(name, b""), whole=_TYPES[field] == "integer")
+            if value is not None:
                 described[field] = value
 
     def _limited(self, field: str, value: bytes, cut: list[str]) -> str:
@@ -165,6 +201,20 @@ class PayloadBuilder:
             return text, False
         value = value[-limit:] if field in _KEEP_END else value[:limit]
         return value.decode("utf-8", "ignore"), True
+
+
+def _parse_number(raw: bytes, *, whole: bool) -> int | float | None:
+    """A header's number as JSON can say it: 64 bits if whole, finite if not; None = the field is omitted."""
+    if _NUMBER.fullmatch(raw) is None:
+        return None
+    if not whole:
+        number = float(raw)
+        return number if math.isfinite(number) else None
+    try:
+        value = int(raw)
+    except ValueError:
+        return None
+    return value if -(2**63) <= value < 2**63 else None
 
 
 def read_cookies(cookie: bytes) -> tuple[bytes, bytes]:

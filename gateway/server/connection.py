@@ -1,9 +1,8 @@
 """One downstream connection: bytes -> heads and bodies, in order, bounded.
 
-Theory of operation. A head is parsed when it is there as a whole: until then its bytes are held, at most
-`request_head_bytes` of them. So its size is known exactly, and llhttp never runs past the end of one message into the next
-one inside a single feed. A body with Content-Length is cut out by counting and does not pass through the parser; a chunked
-one is fed in pieces that end where a chunked body can end (an empty line), for the same reason.
+Theory of operation. A head is parsed when it is there as a whole (http/head.py): until then its bytes are held, at most
+`request_head_bytes` of them. A body with Content-Length is cut out by counting, a chunked one by http/chunked.py, so the
+next head begins exactly where the message ends.
 
 Stages: PROXY (PROXY protocol header) -> HEAD <-> LENGTH | CHUNKED -> ... -> DEAF: nothing that still comes is looked at
 (after a refusal, after `Connection: close`, while lingering).
@@ -22,12 +21,11 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-import httptools
-
-from gateway.errors import ProxyHeaderRefused, RequestRefused
+from gateway.errors import ChunkedRefused, ProxyHeaderRefused, RequestRefused
+from gateway.http.chunked import ChunkedBody
 from gateway.http.client_address import Client, Peer
-from gateway.http.framing import parse_request_head
-from gateway.http.message import Headers, RequestHead
+from gateway.http.head import HEAD_END, parse_request
+from gateway.http.message import RequestHead
 from gateway.http.proxy_protocol import parse_proxy_header
 from gateway.pool.connection import NEVER
 from gateway.server.exchange import Exchange
@@ -36,19 +34,17 @@ if TYPE_CHECKING:
     from gateway.server.listener import Listening, Server
 
 _PROXY, _HEAD, _LENGTH, _CHUNKED, _DEAF = range(5)
-_HEAD_END = b"\r\n\r\n"
 # In a head that is not complete yet: a bare LF or CR can only become a refusal (RFC 9112 2.2), so it is one at once.
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 _METHOD_ROOM_BYTES = 32
 _LINGER_S = 2.0
-_CHUNKED_PRIMER = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class DownstreamConnection(asyncio.Protocol):
     __slots__ = (
-        "_body_exchange", "_body_left", "_chunks", "_client", "_closing", "_complete", "_headers", "_held", "_is_busy",
-        "_is_full", "_listening", "_overhead_bytes", "_parser", "_queue", "_reading", "_stage", "_tail", "deadline_s",
-        "exchange", "half_closed", "loop", "on_body", "peer", "server", "transport", "write_blocked",
+        "_body_exchange", "_body_left", "_chunked", "_client", "_closing", "_held", "_is_busy", "_is_full", "_listening",
+        "_queue", "_reading", "_stage", "deadline_s", "exchange", "half_closed", "loop", "peer", "server", "transport",
+        "write_blocked",
     )
 
     def __init__(self, server: Server, listening: Listening) -> None:
@@ -58,16 +54,10 @@ class DownstreamConnection(asyncio.Protocol):
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.peer = Peer("", "http", 0)
         self._client: Client | None = None
-        self._headers: Headers = []
-        self._chunks: list[bytes] = []
-        self.on_body = self._chunks.append
-        self._complete = False
-        self._parser = httptools.HttpRequestParser(self)
         self._stage = _PROXY if listening.proxy_protocol else _HEAD
         self._held = b""
-        self._tail = b""
         self._body_left = 0
-        self._overhead_bytes = 0
+        self._chunked: ChunkedBody | None = None
         self._queue: deque[Exchange] = deque()
         self._is_full = False
         self._is_busy = False
@@ -85,7 +75,8 @@ class DownstreamConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         listening = self._listening
         address = transport.get_extra_info("peername")
-        self._set_peer(address[0] if isinstance(address, tuple) else "")
+        # Who connects over a Unix socket is a process of this machine.
+        self._set_peer(address[0] if isinstance(address, tuple) else "127.0.0.1")
         limits = self.server.runtime.limits
         self.deadline_s = self.loop.time() + limits.head_timeout
         if not self.server.admit(self):
@@ -263,7 +254,7 @@ class DownstreamConnection(asyncio.Protocol):
             self._is_full = True
             self._held = data
             return b""
-        end = data.find(_HEAD_END) + 4
+        end = data.find(HEAD_END) + 4
         if end < 4:
             self._hold_head(data)
             return b""
@@ -271,7 +262,7 @@ class DownstreamConnection(asyncio.Protocol):
             return self._refuse(431, "head_size")
         raw, rest = (data, b"") if end == len(data) else (data[:end], data[end:])
         try:
-            head = self._parse_head(raw)
+            head = parse_request(raw)
             if len(head.target) > limits.request_target_bytes:
                 raise RequestRefused(414, "target_size")
             if len(head.headers) > limits.request_headers:
@@ -281,37 +272,16 @@ class DownstreamConnection(asyncio.Protocol):
         self._begin(head)
         return rest
 
-    def _parse_head(self, raw: bytes) -> RequestHead:
-        headers: Headers = []
-        self._headers = headers
-        upgrades = False
-        try:
-            self._parser.feed_data(raw)
-        except httptools.HttpParserUpgrade:  # raised at the end of the head whether or not we switch
-            upgrades = True
-        except httptools.HttpParserError:
-            raise RequestRefused(400, "malformed") from None
-        head = parse_request_head(raw[: raw.find(b"\r\n")], headers)
-        if upgrades:
-            self._parser = httptools.HttpRequestParser(self)
-            if head.chunked:
-                self._parser.feed_data(_CHUNKED_PRIMER)
-        return head
-
     def _begin(self, head: RequestHead) -> None:
         exchange = Exchange(self, head)
         if head.chunked:
             self._stage = _CHUNKED
             self._body_exchange = exchange
-            self._complete = False
-            self._tail = b""
-            self._overhead_bytes = 0
-            self._headers = []  # trailers end up here and go no further (RFC 9110 6.5.1)
+            self._chunked = ChunkedBody(self.server.runtime.limits.request_head_bytes)
         elif head.content_length:
             self._stage = _LENGTH
             self._body_exchange = exchange
             self._body_left = head.content_length
-            self._parser = httptools.HttpRequestParser(self)  # the body passes by it
         elif not head.keep_alive or (head.connection_names and head.upgrade == b"websocket"):
             self._stage = _DEAF
         self._run(exchange)
@@ -347,29 +317,15 @@ class DownstreamConnection(asyncio.Protocol):
         return rest
 
     def _take_chunked(self, data: bytes) -> bytes:
-        tail = self._tail
-        window = tail + data
-        end = window.find(_HEAD_END) + 4 - len(tail)
-        piece, rest = (data, b"") if end < 4 - len(tail) or end >= len(data) else (data[:end], data[end:])
-        self._tail = (tail + piece)[-3:]
+        chunked = self._chunked
+        assert chunked is not None
         try:
-            self._parser.feed_data(piece)
-        except httptools.HttpParserError:
+            body, rest = chunked.feed(data)
+        except ChunkedRefused:
             self._refuse_body(400, "malformed_chunk")
             return b""
-        chunks = self._chunks
-        if chunks:
-            body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            chunks.clear()
-            self._overhead_bytes = 0
-        else:
-            body = b""
-            self._overhead_bytes += len(piece)
-            if self._overhead_bytes > self.server.runtime.limits.request_head_bytes:
-                self._refuse_body(400, "chunk_overhead")
-                return b""
-        if body or self._complete:
-            self._pass_body(body, ended=self._complete)
+        if body or chunked.ended:
+            self._pass_body(body, ended=chunked.ended)
         return rest
 
     def _pass_body(self, piece: bytes, *, ended: bool) -> None:
@@ -378,8 +334,8 @@ class DownstreamConnection(asyncio.Protocol):
             return
         if ended:
             self._body_exchange = None
+            self._chunked = None
             self._stage = _HEAD if exchange.head is not None and exchange.head.keep_alive else _DEAF
-            self._parser = httptools.HttpRequestParser(self)
             if self.exchange is exchange and not self.write_blocked:
                 self.deadline_s = NEVER
         exchange.on_request_body(piece, ended=ended)
@@ -419,11 +375,3 @@ class DownstreamConnection(asyncio.Protocol):
     def _abandon(self, reason: str) -> None:
         self.server.reject(reason)
         self.abort()
-
-    # httptools
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value.rstrip(b" \t")))
-
-    def on_message_complete(self) -> None:
-        self._complete = True

@@ -14,8 +14,8 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.http.forwarding import write_request_head, write_response_head
-from gateway.http.message import STATUS_LINES, Headers, LocalReply, RequestHead
+from gateway.http.forwarding import write_interim_head, write_request_head, write_response_head
+from gateway.http.message import LocalReply, RequestHead, ResponseHead
 from gateway.http.writer import CONTINUE, LAST_CHUNK, connection_line, error_reply, write_reply
 from gateway.pool.connection import NEVER, Connection
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _NEW, _CHECKING, _CONNECTING, _RELAYING, _DONE = range(5)
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})  # RFC 9110 9.2.2
 _NO_BODY = frozenset({204, 304})
+_NOTHING: frozenset[bytes] = frozenset()
 CLIENT_GONE = 499  # nginx's number for the log: the client left before the answer
 
 
@@ -267,14 +268,13 @@ class Exchange:
 
     # 5. the origin's answer
 
-    def on_interim(self, connection: Connection, status: int, headers: Headers) -> None:
+    def on_interim(self, connection: Connection, head: ResponseHead) -> None:
         """1xx heads go on to clients that can read them; 100 does not: we have answered Expect ourselves."""
-        if status != 100 and self.head is not None and self.head.minor_version == 1 and not self._responding:
-            lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
-            self._downstream.transport.write(STATUS_LINES[status] + lines + b"\r\n")
+        if head.status != 100 and self.head is not None and self.head.minor_version == 1 and not self._responding:
+            self._downstream.transport.write(write_interim_head(head))
 
-    def on_answer(self, connection: Connection, *, head: bool, body: bytes, ended: bool) -> None:
-        out = self._write_head(connection) if head else b""
+    def on_answer(self, connection: Connection, head: ResponseHead | None, body: bytes, *, ended: bool) -> None:
+        out = self._write_head(head) if head is not None else b""
         if body:
             self.sent_bytes += len(body)
             out += b"%x\r\n%b\r\n" % (len(body), body) if self._chunks_out else body
@@ -288,18 +288,16 @@ class Exchange:
             assert self._site is not None
             connection.deadline_s = self._downstream.loop.time() + self._site.origin.idle_timeout_s
 
-    def _write_head(self, connection: Connection) -> bytes:
+    def _write_head(self, head: ResponseHead) -> bytes:
         request = self.head
         assert request is not None
-        downstream = self._downstream
         self._responding = True
         self._origin_head_s = perf_counter()
-        self.status = status = connection.status
-        if downstream.is_last:
+        self.status = status = head.status
+        if self._downstream.is_last:
             self._keep_alive = False
         framing = b""
-        has_body = not (status in _NO_BODY or request.method == b"HEAD")
-        if has_body and connection.content_length is None:
+        if head.content_length is None and not (status in _NO_BODY or request.method == b"HEAD"):
             if request.minor_version == 1:
                 self._chunks_out = True
                 framing = b"transfer-encoding: chunked\r\n"
@@ -309,9 +307,8 @@ class Exchange:
             framing += connection_line(keep_alive=self._keep_alive, minor_version=request.minor_version)
         decision = self._decision
         if decision is None:
-            return write_response_head(status, connection.headers, connection.fields, (), b"", framing)
-        return write_response_head(
-            status, connection.headers, connection.fields, decision.removed, decision.response_lines, framing)
+            return write_response_head(head, _NOTHING, b"", framing)
+        return write_response_head(head, decision.removed, decision.response_lines, framing)
 
     def _end_answer(self, connection: Connection) -> None:
         self._origin_ended_s = perf_counter()

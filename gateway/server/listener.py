@@ -88,7 +88,7 @@ class Server:
     def use(self, runtime: Runtime) -> None:
         """Serve new requests by another configuration; what is under way ends by its own."""
         old, self.runtime = self.runtime, runtime
-        old.retire()
+        old.retire(self.loop.time())
         self._retired.append(old)
 
     async def drain(self, timeout_s: float) -> None:

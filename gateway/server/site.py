@@ -13,6 +13,7 @@ from gateway.protection.client import ProtectionClient
 from gateway.protection.scope import host_name
 
 _CACHE_MAX = 4096
+_RETIRED_S = 60.0
 
 
 class Site:
@@ -49,6 +50,7 @@ class Runtime:
         self.clients = ClientFinder(list(config.client_ip.trusted_proxies), config.client_ip.header)
         self.trusted_names = request_names(trusted=True, client_header=self.clients.header)
         self.untrusted_names = request_names(trusted=False, client_header=self.clients.header)
+        self._retired_until_s = 0.0
         self._by_host: dict[bytes, tuple[Site, ...]] = {}
 
     def site_of(self, head: RequestHead) -> Site | None:
@@ -72,8 +74,8 @@ class Runtime:
         return found
 
     def sweep(self, now_s: float) -> bool:
-        """Hold the deadlines of every pool and of its connections against the clock; True while origins are in use."""
-        alive = False
+        """Hold the deadlines of every pool and of its connections against the clock; True while it may be in use."""
+        alive = now_s < self._retired_until_s
         for client in self.protections:
             client.pool.sweep(now_s)
         for site in self.sites:
@@ -85,11 +87,12 @@ class Runtime:
                         connection.user.on_overdue(connection)
         return alive
 
-    def retire(self) -> None:
-        """No new requests; what is under way ends as it began."""
+    def retire(self, now_s: float) -> None:
+        """No new requests; what is under way ends as it began, be it in a check that has no connection yet."""
+        self._retired_until_s = now_s + _RETIRED_S
         for site in self.sites:
             for server in site.origin.servers:
-                server.pool.close()
+                server.pool.retire()
 
     def abort(self) -> None:
         """Close every connection now."""

@@ -1,0 +1,79 @@
+"""Whole heads: llhttp says whether the syntax is right, then the lines are taken apart.
+
+A head is parsed when all of its bytes are there. llhttp (strict: no leniency is set) accepts exactly `name: value` lines that
+end in CRLF, without folding, bare CR or LF or control bytes; so cutting an accepted head at its CRLFs gives the lines that
+llhttp saw, and one look-up per line (memo.py) gives name and value. httptools' callback per header would cost 0.25 us each.
+
+One parser serves all heads of the process: a body never passes through it, and after a head that announces one, or that
+ends the connection, it is replaced (0.25 us).
+"""
+
+from __future__ import annotations
+
+import httptools
+
+from gateway.errors import RequestRefused, ResponseRefused
+from gateway.http.framing import CONNECTION, check_response_head, parse_request_head
+from gateway.http.memo import FIELD_LINES
+from gateway.http.message import RequestHead, ResponseHead
+
+HEAD_END = b"\r\n\r\n"
+_PROXY = b"proxy-connection"  # llhttp takes it for Connection, and refuses whatever follows its `close`
+_CALLBACKS = object()  # none: the syntax alone is asked for
+_request_parser = httptools.HttpRequestParser(_CALLBACKS)
+_response_parser = httptools.HttpResponseParser(_CALLBACKS)
+
+
+def parse_request(raw: bytes) -> RequestHead:
+    """One request's head. raw: from the request line to the empty line, both included. Raises RequestRefused."""
+    global _request_parser
+    head = None
+    try:
+        _request_parser.feed_data(raw)
+        lines = raw.split(b"\r\n")
+        fields = lines[1:-2]
+        head = parse_request_head(lines[0], [FIELD_LINES[line] for line in fields], fields)
+        return head
+    except httptools.HttpParserUpgrade:  # the offer of another protocol: whether it is taken is not decided here
+        lines = raw.split(b"\r\n")
+        fields = lines[1:-2]
+        return parse_request_head(lines[0], [FIELD_LINES[line] for line in fields], fields)
+    except httptools.HttpParserError:
+        raise RequestRefused(400, "malformed") from None
+    finally:
+        if head is None or not head.keep_alive or head.content_length or head.chunked or _PROXY in head.fields:
+            _request_parser = httptools.HttpRequestParser(_CALLBACKS)
+
+
+def parse_response(raw: bytes) -> ResponseHead:
+    """One response's head, an interim one too. raw: from the status line to the empty line. Raises ResponseRefused."""
+    global _response_parser
+    head = None
+    try:
+        _response_parser.feed_data(raw)
+        lines = raw.split(b"\r\n")
+        start = lines[0]
+        if not start.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")):
+            raise ResponseRefused("version other than 1.0 and 1.1")
+        lines = lines[1:-2]
+        headers = [FIELD_LINES[line] for line in lines]
+        status = int(start[9:12])
+        fields, content_length, chunked = check_response_head(status, headers)
+        head = ResponseHead(status, headers, fields, content_length, chunked, _keeps_alive(start, fields), lines)
+        return head
+    except httptools.HttpParserUpgrade:
+        raise ResponseRefused("switching protocols unasked") from None
+    except httptools.HttpParserError:
+        raise ResponseRefused("malformed") from None
+    finally:
+        if head is None or not head.keep_alive or head.content_length != 0 or _PROXY in head.fields:
+            _response_parser = httptools.HttpResponseParser(_CALLBACKS)
+
+
+def _keeps_alive(start_line: bytes, fields: dict[bytes, bytes]) -> bool:
+    """RFC 9112 9.3."""
+    by_version = start_line[7] == 49  # HTTP/1.1
+    if b"connection" not in fields:
+        return by_version
+    said = CONNECTION[fields[b"connection"]]
+    return not said.close and (by_version or said.keep_alive)
