@@ -87,6 +87,8 @@ def test_host_header_typed_counts_instead_of_the_url() -> None:
     [
         (get("http://shop.example/", ("Content-Length", "x")), "the request is refused with 400 (malformed)"),
         (get("http://sh*p.example/"), "the request is refused with 400 (host)"),
+        (get("http://shop.example:²/"), "the request is refused with 400 (host)"),
+        (get("http://shop.example:99999/"), "the request is refused with 400 (host)"),
         (get(method="TRACE"), "the request is refused with 501 (method)"),
         (get("http://shop.example/" + "x" * 20_000), "the request is refused with 414 (target size)"),
         (get("http://shop.example/", ("X", "x" * 70_000)), "the request is refused with 431 (head size)"),
