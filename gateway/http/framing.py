@@ -20,7 +20,9 @@ _SINGLE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{0,5}))?\Z")
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)(.*)\Z", re.IGNORECASE | re.DOTALL)
 # A client may not use Connection to take away what a request is or who sends it (http-cases P03).
-_NEVER_CONNECTION_NAMED = _SINGLE | {b"close", b"keep-alive", b"cookie", b"authorization", b"content-type", b"origin", b"referer", b"user-agent"}
+_NEVER_CONNECTION_NAMED = _SINGLE | {
+    b"close", b"keep-alive", b"cookie", b"authorization", b"content-type", b"origin", b"referer", b"user-agent",
+}
 _NO_NAMES: tuple[bytes, ...] = ()
 _VALID_HOSTS: set[bytes] = set()
 _VALID_HOSTS_MAX = 4096
@@ -132,7 +134,7 @@ def _check_coding(fields: dict[bytes, bytes], minor_version: int) -> None:
 
 
 class ConnectionField(NamedTuple):
-    """A Connection field (RFC 9110 7.6.1). names: the headers it takes away, lowered, `close` and `keep-alive` aside."""
+    """A Connection field (RFC 9110 7.6.1). names: the headers it takes away, lowered, without `close`, `keep-alive`."""
 
     close: bool
     keep_alive: bool

@@ -1,8 +1,9 @@
 """Whole heads: llhttp says whether the syntax is right, then the lines are taken apart.
 
-A head is parsed when all of its bytes are there. llhttp (strict: no leniency is set) accepts exactly `name: value` lines that
-end in CRLF, without folding, bare CR or LF or control bytes; so cutting an accepted head at its CRLFs gives the lines that
-llhttp saw, and one look-up per line (memo.py) gives name and value. httptools' callback per header would cost 0.25 us each.
+A head is parsed when all of its bytes are there. llhttp (strict: no leniency is set) accepts exactly `name: value`
+lines that end in CRLF, without folding, bare CR or LF or control bytes; so cutting an accepted head at its CRLFs gives
+the lines that llhttp saw, and one look-up per line (memo.py) gives name and value. httptools' callback per header would
+cost 0.25 us each.
 
 One parser serves all heads of the process: a body never passes through it, and after a head that announces one, or that
 ends the connection, it is replaced (0.25 us).

@@ -1,9 +1,10 @@
 """The fast way to a payload: most of it is ready before the request comes.
 
-A payload is a fixed frame with a few places (address, path, lengths, ...) followed by one piece per header line. Which piece
-a line gives depends on the line alone, so it is remembered (http/memo.py): a request costs one look-up per header, one
-`%` and one join. Whatever is unusual (a value over its limit, a repeated header, a path that is not ASCII, a body over the
-budget) is left to `PayloadBuilder.describe`, which spells the contract out; both ways give the same fields.
+A payload is a fixed frame with a few places (address, path, lengths, ...) followed by one piece per header line. Which
+piece a line gives depends on the line alone, so it is remembered (http/memo.py): a request costs one look-up per
+header, one `%` and one join. Whatever is unusual (a value over its limit, a repeated header, a path that is not ASCII,
+a body over the budget) is left to `PayloadBuilder.describe`, which spells the contract out; both ways give the same
+fields.
 """
 
 from __future__ import annotations

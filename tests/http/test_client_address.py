@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 from heads import get
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.http.client_address import Client, ClientFinder, Peer, parse_address
@@ -146,12 +146,14 @@ def test_trust_is_by_network_and_a_unix_peer_needs_all(networks: list[str], peer
     assert ClientFinder(networks, "X-Forwarded-For").trusts(peer) is trusted
 
 
+@settings(deadline=None)
 @given(st.ip_addresses())
 def test_address_any_is_parsed_to_itself(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     assert parse_address(str(address)) == (mapped or address)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(["X-Forwarded-For", "Forwarded", "X-Real-IP"]))
 def test_client_of_arbitrary_header_bytes_is_an_address(value: bytes, header: str) -> None:
     head = get()

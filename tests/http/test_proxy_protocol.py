@@ -7,7 +7,7 @@ import socket
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import ProxyHeaderRefused
@@ -83,6 +83,7 @@ def test_header_version_1_ends_within_107_bytes() -> None:
     assert parse_proxy_header(b"PROXY UNKNOWN ".ljust(105, b"x") + b"\r\n") == (None, 107)
 
 
+@settings(deadline=None)
 @given(
     st.one_of(
         st.binary(max_size=300),

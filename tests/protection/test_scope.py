@@ -6,7 +6,7 @@ import re
 
 import pytest
 from heads import get, protection_settings
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.http.message import RequestHead
@@ -193,6 +193,7 @@ PARTS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PARTS, max_size=8).map(b"".join))
 def test_static_bypass_is_only_for_unambiguous_paths_that_end_in_a_static_extension(tail: bytes) -> None:
     found = reason(get(b"/" + tail))
