@@ -76,7 +76,7 @@ async def _ask_api(new: NewClient, of_sites: str) -> ProbeResult:
     decision = decide(
         answer.status, answer.headers, answer.fields, answer.body, strict=settings.integrity == "strict",
         enforce_429=settings.enforce_429)
-    ok = decision.verdict is not Verdict.ERROR
+    ok = decision.verdict != Verdict.ERROR
     said = _describe_decision(answer, decision)
     slow = _describe_lateness(settings, duration_s) if ok else ""
     return ProbeResult(what, ok, f"status {answer.status}, encoding {client.encoding}: {said}{slow}", duration_s)
@@ -91,7 +91,7 @@ def _describe_decision(answer: Answer, decision: Decision) -> str:
         return f"ignored, its X-DataDomeResponse is {shown}, expected {answer.status}"
     if decision.reason:
         return "no decision, is this a Protection API?"
-    return f"it decides ({decision.verdict.value})"
+    return f"it decides ({decision.verdict})"
 
 
 def _describe_lateness(settings: Protection, duration_s: float) -> str:

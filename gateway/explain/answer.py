@@ -26,7 +26,7 @@ def describe_answer(check: CheckedRequest, decision: Decision, duration_s: float
     elif enforcement.reply is not None:
         response_headers = tuple((_text(name), _text(value)) for name, value in decision.reply_headers)
     return Answer(
-        decision=decision.verdict.value,
+        decision=decision.verdict,
         reason=f"{decision.reason}: {last_error}" if decision.reason and last_error else decision.reason,
         status=decision.status or None,
         duration_s=duration_s,

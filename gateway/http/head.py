@@ -15,11 +15,12 @@ import httptools
 
 from gateway.errors import RequestRefused, ResponseRefused
 from gateway.http.framing import CONNECTION, check_response_head, parse_request_head
-from gateway.http.memo import FIELD_LINES
+from gateway.http.memo import FIELD_LINES, Memo
 from gateway.http.message import RequestHead, ResponseHead
 
 HEAD_END = b"\r\n\r\n"
 _PROXY = b"proxy-connection"  # llhttp takes it for Connection, and refuses whatever follows its `close`
+_pair = FIELD_LINES.__getitem__  # asks __missing__, too
 _CALLBACKS = object()  # none: the syntax alone is asked for
 _request_parser = httptools.HttpRequestParser(_CALLBACKS)
 _response_parser = httptools.HttpResponseParser(_CALLBACKS)
@@ -33,12 +34,12 @@ def parse_request(raw: bytes) -> RequestHead:
         _request_parser.feed_data(raw)
         lines = raw.split(b"\r\n")
         fields = lines[1:-2]
-        head = parse_request_head(lines[0], [FIELD_LINES[line] for line in fields], fields)
+        head = parse_request_head(lines[0], [*map(_pair, fields)], fields)
         return head
     except httptools.HttpParserUpgrade:  # the offer of another protocol: whether it is taken is not decided here
         lines = raw.split(b"\r\n")
         fields = lines[1:-2]
-        return parse_request_head(lines[0], [FIELD_LINES[line] for line in fields], fields)
+        return parse_request_head(lines[0], [*map(_pair, fields)], fields)
     except httptools.HttpParserError:
         raise RequestRefused(400, "malformed") from None
     finally:
@@ -53,14 +54,14 @@ def parse_response(raw: bytes) -> ResponseHead:
     try:
         _response_parser.feed_data(raw)
         lines = raw.split(b"\r\n")
-        start = lines[0]
-        if not start.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")):
-            raise ResponseRefused("version other than 1.0 and 1.1")
+        status, keep_alive = _STATUS[lines[0]]
         lines = lines[1:-2]
-        headers = [FIELD_LINES[line] for line in lines]
-        status = int(start[9:12])
+        headers = [*map(_pair, lines)]
         fields, content_length, chunked = check_response_head(status, headers)
-        head = ResponseHead(status, headers, fields, content_length, chunked, _keeps_alive(start, fields), lines)
+        if b"connection" in fields:
+            said = CONNECTION[fields[b"connection"]]
+            keep_alive = not said.close and (keep_alive or said.keep_alive)
+        head = ResponseHead(status, headers, fields, content_length, chunked, keep_alive, lines)
         return head
     except httptools.HttpParserUpgrade:
         raise ResponseRefused("switching protocols unasked") from None
@@ -71,10 +72,11 @@ def parse_response(raw: bytes) -> ResponseHead:
             _response_parser = httptools.HttpResponseParser(_CALLBACKS)
 
 
-def _keeps_alive(start_line: bytes, fields: dict[bytes, bytes]) -> bool:
-    """RFC 9112 9.3."""
-    by_version = start_line[7] == 49  # HTTP/1.1
-    if b"connection" not in fields:
-        return by_version
-    said = CONNECTION[fields[b"connection"]]
-    return not said.close and (by_version or said.keep_alive)
+def _read_status(line: bytes) -> tuple[int, bool]:
+    """(status, whether the version keeps connections alive: RFC 9112 9.3) of a status line that llhttp accepts."""
+    if not line.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")):
+        raise ResponseRefused("version other than 1.0 and 1.1")
+    return int(line[9:12]), line[7] == 49
+
+
+_STATUS: Memo[tuple[int, bool]] = Memo(_read_status)

@@ -150,7 +150,7 @@ class ProtectionClient:
     def ask(self, body: bytes, asker: Asker, *, session_by_header: bool) -> Call | None:
         """Ask; the asker gets exactly one Decision. None if it has it already (breaker open, pool full)."""
         now_s = time.monotonic()
-        if not self.breaker.allows(now_s):
+        if self.breaker.state and not self.breaker.allows(now_s):
             self._count(failure("breaker_open"), asker)
             return None
         marker = b"X-DataDome-X-Set-Cookie: true\r\n" if session_by_header else b""
@@ -181,16 +181,17 @@ class ProtectionClient:
         call.message = b""  # the queue of deadlines keeps the call for a while, not its bytes
         now_s = time.monotonic()
         self._duration.observe(now_s - call.started_s)
-        if decision.reason in _BREAKER_REASONS or (decision.reason == "status" and decision.status >= 500):
+        reason = decision.reason
+        if reason and (reason in _BREAKER_REASONS or (reason == "status" and decision.status >= 500)):
             self.breaker.failed(now_s)
-        else:
+        elif self.breaker.state:
             self.breaker.succeeded()
         asker, call.asker = call.asker, None
         call.connection = None
         self._count(decision, asker)
 
     def _count(self, decision: Decision, asker: Asker | None) -> None:
-        self._checks[(decision.verdict.value,)] += 1
+        self._checks[(decision.verdict,)] += 1
         if decision.reason:
             self._failures[(decision.reason,)] += 1
             self.last_failure = decision.reason

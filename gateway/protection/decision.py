@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from enum import Enum
-from typing import NamedTuple
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from gateway.http.message import HOP_BY_HOP, Headers
 
@@ -18,8 +19,8 @@ _PLANS_MAX = 1024
 _NO_NAMES: frozenset[bytes] = frozenset()
 
 
-class Verdict(Enum):
-    """The value is the `result` label of gateway_protection_checks_total."""
+class Verdict:
+    """The `result` labels of gateway_protection_checks_total. Plain strings: an Enum's members cost 0.2 us to read."""
 
     ALLOW = "allow"
     BLOCK = "block"
@@ -35,7 +36,7 @@ class Decision(NamedTuple):
     that must stay hidden. reply_headers and body: for a block or a redirect.
     """
 
-    verdict: Verdict
+    verdict: str
     status: int = 0
     reason: str = ""
     request_lines: bytes = b""
@@ -50,12 +51,16 @@ class Decision(NamedTuple):
 class _Plan(NamedTuple):
     """What two pointer headers list; computed once per distinct pair, since an API sends few of them.
 
-    request, response: (name, `name: `) in order; listed: all names; replaced, removed, hidden: see Decision.
+    request, response: names in order, and their lines with a place for each value; values: fields -> what goes there;
+    replaced, removed, hidden: see Decision.
     """
 
-    request: tuple[tuple[bytes, bytes], ...]
-    response: tuple[tuple[bytes, bytes], ...]
-    listed: frozenset[bytes]
+    request: tuple[bytes, ...]
+    response: tuple[bytes, ...]
+    request_lines: bytes
+    response_lines: bytes
+    request_values: Callable[[dict[bytes, bytes]], Any]
+    response_values: Callable[[dict[bytes, bytes]], Any]
     replaced: frozenset[bytes]
     removed: frozenset[bytes]
     hidden: frozenset[bytes]
@@ -74,6 +79,8 @@ def decide(
     status: int, headers: Headers, fields: dict[bytes, bytes], body: bytes, *, strict: bool, enforce_429: bool,
 ) -> Decision:
     """The Decision that one complete answer means. fields: headers joined by name. Never raises."""
+    if status == 200 and fields.get(b"x-datadomeresponse") == b"200":  # what the rest would find, at once
+        return _allow(headers, fields)
     marker = fields.get(b"x-datadomeresponse", b"")
     number = int(marker) if len(marker) == 3 and marker.isdigit() else 0
     if strict or not number:
@@ -96,34 +103,34 @@ def decide(
 
 def _allow(headers: Headers, fields: dict[bytes, bytes]) -> Decision:
     plan = _plan(fields)
-    values = b"".join(fields.values())
-    if (
-        len(fields) == len(headers) and fields.keys() >= plan.listed
-        and len(values.translate(None, _UNSAFE_BYTES)) == len(values)
-    ):  # every listed header is there once: what they replace is known
-        return Decision(
-            Verdict.ALLOW, 200, "",
-            b"".join([b"%b%b\r\n" % (start, fields[name]) for name, start in plan.request]), plan.replaced,
-            b"".join([b"%b%b\r\n" % (start, fields[name]) for name, start in plan.response]), plan.removed,
-        )
+    if len(fields) == len(headers):
+        try:
+            request_lines = plan.request_lines % plan.request_values(fields)
+            response_lines = plan.response_lines % plan.response_values(fields)
+        except KeyError:  # a listed header is missing
+            return _allow_some(plan, headers)
+        lines = request_lines + response_lines
+        if len(lines) - len(lines.translate(None, _UNSAFE_BYTES)) == 2 * (len(plan.request) + len(plan.response)):
+            return Decision(
+                Verdict.ALLOW, 200, "", request_lines, plan.replaced, response_lines, plan.removed, (), b"", False)
     return _allow_some(plan, headers)
 
 
 def _allow_some(plan: _Plan, headers: Headers) -> Decision:
     """Header by header: some are missing, repeated or not to be merged."""
-    wanted_request, wanted_response = dict(plan.request), dict(plan.response)
     request_lines = b""
     response_lines = b""
     merged: set[bytes] = set()
     for name, value in headers:
-        if name not in plan.listed or _UNSAFE_VALUE.search(value):
+        if _UNSAFE_VALUE.search(value):
             continue
-        merged.add(name)
         line = b"%b: %b\r\n" % (name, value)
-        if name in wanted_request:
+        if name in plan.request:
             request_lines += line
-        if name in wanted_response:
+            merged.add(name)
+        if name in plan.response:
             response_lines += line
+            merged.add(name)
     return Decision(
         Verdict.ALLOW, 200, "", request_lines, plan.replaced & merged,
         response_lines, (plan.removed & merged) | plan.hidden,
@@ -132,7 +139,7 @@ def _allow_some(plan: _Plan, headers: Headers) -> Decision:
 
 def _refuse(status: int, headers: Headers, fields: dict[bytes, bytes], body: bytes) -> Decision:
     plan = _plan(fields)
-    listed = {b"content-type", *(name for name, _ in plan.response)}
+    listed = {b"content-type", *plan.response}
     redirect = status in (301, 302)
     if redirect:
         listed.add(b"location")
@@ -161,8 +168,17 @@ def _read_plan(request_pointer: bytes, response_pointer: bytes) -> _Plan:
     replaced = frozenset(name for name in request if name == _CLIENT_ID or not name.startswith(b"x-datadome"))
     removed = (frozenset(response) - {b"set-cookie"}) | hidden
     return _Plan(
-        tuple((name, name + b": ") for name in request), tuple((name, name + b": ") for name in response),
-        frozenset(request + response), replaced, removed, hidden)
+        request, response, b"".join(name + b": %b\r\n" for name in _escaped(request)),
+        b"".join(name + b": %b\r\n" for name in _escaped(response)), _getter(request), _getter(response),
+        replaced, removed, hidden)
+
+
+def _escaped(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return tuple(name.replace(b"%", b"%%") for name in names)
+
+
+def _getter(names: tuple[bytes, ...]) -> Callable[[dict[bytes, bytes]], Any]:
+    return itemgetter(*names) if names else lambda fields: ()
 
 
 def _read_pointer(value: bytes) -> tuple[bytes, ...]:

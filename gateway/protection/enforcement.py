@@ -31,11 +31,11 @@ _FAILED_CLOSED = Enforcement("failed_closed", unavailable=True)
 def enforce(decision: Decision, *, monitor: bool, block_on_failure: bool) -> Enforcement:
     """What to do about a Decision (contract section 4). monitor enforces nothing, and merges a 200's headers only."""
     verdict = decision.verdict
-    if verdict is Verdict.ALLOW:
+    if verdict == Verdict.ALLOW:
         return _MONITORED_ALLOW if monitor else _ALLOWED
-    if verdict is Verdict.ERROR:
+    if verdict == Verdict.ERROR:
         return _FAILED_CLOSED if block_on_failure and not monitor else _FAILED_OPEN
     if monitor:
         return _MONITORED
-    outcome = "redirected" if verdict is Verdict.REDIRECT else "challenged" if decision.challenge else "blocked"
+    outcome = "redirected" if verdict == Verdict.REDIRECT else "challenged" if decision.challenge else "blocked"
     return Enforcement(outcome, LocalReply(decision.status, decision.reply_headers, decision.body))

@@ -81,6 +81,6 @@ class Negotiation:
         except NoAnswer:
             return None
         decision = decide(answer.status, answer.headers, answer.fields, b"", strict=False, enforce_429=True)
-        if decision.verdict is not Verdict.ERROR:
+        if decision.verdict != Verdict.ERROR:
             return True
         return False if 400 <= decision.status < 500 else None

@@ -12,7 +12,7 @@ brought, since the connection is not read on until `accepts_body`. Whatever happ
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gateway.http.forwarding import write_interim_head, write_request_head, write_response_head
 from gateway.http.message import LocalReply, RequestHead, ResponseHead
@@ -32,15 +32,6 @@ _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})  # RFC
 _NO_BODY = frozenset({204, 304})
 _NOTHING: frozenset[bytes] = frozenset()
 CLIENT_GONE = 499  # nginx's number for the log: the client left before the answer
-
-
-class Timing(NamedTuple):
-    """Of one exchange, in seconds: all of it, waiting for the decision, for the origin's head, for anybody else at all."""
-
-    duration_s: float
-    protection_s: float
-    origin_s: float
-    waited_s: float
 
 
 class Exchange:
@@ -471,4 +462,4 @@ class Exchange:
             waited_s = (self._origin_ended_s or now_s) - started_s
             origin_s = (self._origin_head_s or now_s) - started_s
         self._downstream.server.record(
-            self, self._site, Timing(now_s - self._started_s, checked_s, origin_s, checked_s + waited_s))
+            self, self._site, now_s - self._started_s, checked_s, origin_s, checked_s + waited_s)

@@ -18,7 +18,7 @@ from gateway.server.site import Runtime, Site
 from gateway.server.tls import server_context
 
 if TYPE_CHECKING:
-    from gateway.server.exchange import Exchange, Timing
+    from gateway.server.exchange import Exchange
 
 _TICK_S = 0.1
 _BACKLOG = 4096
@@ -137,29 +137,39 @@ class Server:
     def log_ejected(self, name: str) -> None:
         self._errors.error(("ejected", name), "origin server ejected after consecutive failures", server=name)
 
-    def record(self, exchange: Exchange, site: Site | None, timing: Timing) -> None:
-        """Count one finished exchange and queue its access line."""
+    def record(
+        self, exchange: Exchange, site: Site | None, duration_s: float, protection_s: float, origin_s: float,
+        waited_s: float,
+    ) -> None:
+        """Count one finished exchange and queue its access line.
+
+        Seconds of it all, waiting for the decision, for the origin's head, and for anybody else at all.
+        """
         head = exchange.head
         method = _METHODS.get(head.method, "other") if head is not None else "other"
-        name = site.name if site is not None else _NO_SITE
-        self._requests[(name, method, _STATUS_CLASSES[exchange.status or 499], exchange.outcome)] += 1
+        name = _NO_SITE
         if site is not None:
-            site.duration.observe(timing.duration_s)
-            self._overhead.observe(max(timing.duration_s - timing.waited_s, 0.0))
-            if timing.origin_s:
-                site.origin_duration.observe(timing.origin_s)
+            name = site.name
+            site.duration.observe(duration_s)
+            overhead_s = duration_s - waited_s
+            self._overhead.observe(overhead_s if overhead_s > 0.0 else 0.0)
+            if origin_s:
+                site.origin_duration.observe(origin_s)
+        self._requests[(name, method, _STATUS_CLASSES[exchange.status or 499], exchange.outcome)] += 1
         if self.access_log is not None:
-            self._log(exchange, name, timing)
+            self._log(exchange, name, duration_s, protection_s, origin_s)
 
-    def _log(self, exchange: Exchange, site: str, timing: Timing) -> None:
+    def _log(
+        self, exchange: Exchange, site: str, duration_s: float, protection_s: float, origin_s: float,
+    ) -> None:
         assert self.access_log is not None
         head, client = exchange.head, exchange.client
         self.access_log.add((
-            time.time() - timing.duration_s, site, client.address if client is not None else exchange.peer_address,
+            time.time() - duration_s, site, client.address if client is not None else exchange.peer_address,
             head.method if head is not None else b"", head.host if head is not None else b"",
             head.target if head is not None else b"", f"1.{head.minor_version}" if head is not None else "",
-            exchange.status, exchange.outcome, exchange.reason or None, timing.duration_s, timing.protection_s or None,
-            timing.origin_s or None, exchange.received_bytes, exchange.sent_bytes, exchange.request_id,
+            exchange.status, exchange.outcome, exchange.reason or None, duration_s, protection_s or None,
+            origin_s or None, exchange.received_bytes, exchange.sent_bytes, exchange.request_id,
             head.fields.get(b"user-agent") if head is not None else None, exchange.origin_name,
         ))
 
