@@ -36,11 +36,13 @@ _OWN = frozenset({
 class NameTable(Memo[bool]):
     """name -> forward it?; `lines`: header line as received -> the line to forward, b"" = none."""
 
-    __slots__ = ("keeps_host", "lines")
+    __slots__ = ("keeps_host", "key", "lines")
 
     def __init__(self, decide: Callable[[bytes], bool], *, keeps_host: bool = False) -> None:
         super().__init__(decide)
         self.lines: Memo[bytes] = Memo(self._line)
+        self.key = object()
+        """Stands for this table in `RequestHead.derived`."""
         self.keeps_host = keeps_host
         """Whether a received X-Forwarded-Host is believed."""
 
@@ -84,11 +86,30 @@ def write_request_head(  # one call per request: positional, no intermediate obj
     names: which received headers pass; forwarded: the ready X-Forwarded-* and X-Real-IP lines; edits: ready lines of
     the decision's headers; replaced: the names among them that must not pass from the client.
     """
-    if replaced or head.connection_names:
-        lines = _drop(head, names, replaced)
+    known = head.derived.get(names.key)
+    if known is not None and known[0] is forwarded and known[1] == host and not replaced:
+        middle = known[2]
     else:
-        lines = [*filter(None, map(names.lines.__getitem__, head.lines))]
+        lines = _lines(head, host, names, replaced)
+        middle = b"\r\n".join(lines) + b"\r\n" + forwarded
+        if not replaced:
+            head.derived[names.key] = (forwarded, host, middle)
+        elif not _OWN.isdisjoint(replaced):
+            middle = b"".join([line + b"\r\n" for line in _without(middle.split(b"\r\n")[:-1], replaced)])
+            request_id = b"" if b"x-request-id" in replaced else request_id
+    if request_id:
+        return b"%b %b HTTP/1.1\r\n%bx-request-id: %b\r\n%b\r\n" % (head.method, head.path, middle, request_id, edits)
+    return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (head.method, head.path, middle, edits)
+
+
+def _lines(head: RequestHead, host: bytes, names: NameTable, replaced: Collection[bytes]) -> list[bytes]:
+    """What follows from the received header lines alone."""
     fields = head.fields
+    lines = [b"host: " + host]
+    if replaced or head.connection_names:
+        lines += _drop(head, names, replaced)
+    else:
+        lines += filter(None, map(names.lines.__getitem__, head.lines))
     via = fields[b"via"] + b", " + PSEUDONYM if b"via" in fields else PSEUDONYM
     lines.append(b"via: " + via)
     if head.content_length is not None:
@@ -99,17 +120,7 @@ def write_request_head(  # one call per request: positional, no intermediate obj
         lines.append(b"te: trailers\r\nconnection: te")
     if not (names.keeps_host and b"x-forwarded-host" in fields):
         lines.append(b"x-forwarded-host: " + head.host)
-    if request_id:
-        lines.append(b"x-request-id: " + request_id)
-    if replaced and not _OWN.isdisjoint(replaced):
-        lines = [b"", *_without(lines, replaced)]
-        forwarded = b"".join([line + b"\r\n" for line in _without(forwarded.split(b"\r\n")[:-1], replaced)])
-        return b"%b %b HTTP/1.1\r\nhost: %b%b\r\n%b%b\r\n" % (
-            head.method, head.path, host, b"\r\n".join(lines), forwarded, edits,
-        )
-    return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b\r\n%b%b\r\n" % (
-        head.method, head.path, host, b"\r\n".join(lines), forwarded, edits,
-    )
+    return lines
 
 
 def _without(lines: list[bytes], names: Collection[bytes]) -> list[bytes]:

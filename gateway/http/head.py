@@ -20,15 +20,54 @@ from gateway.http.message import RequestHead, ResponseHead
 
 HEAD_END = b"\r\n\r\n"
 _PROXY = b"proxy-connection"  # llhttp takes it for Connection, and refuses whatever follows its `close`
+_USUAL_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE"})
 _pair = FIELD_LINES.__getitem__  # asks __missing__, too
 _CALLBACKS = object()  # none: the syntax alone is asked for
 _request_parser = httptools.HttpRequestParser(_CALLBACKS)
 _response_parser = httptools.HttpResponseParser(_CALLBACKS)
 
 
-def parse_request(raw: bytes) -> RequestHead:
-    """One request's head. raw: from the request line to the empty line, both included. Raises RequestRefused."""
+def parse_request(raw: bytes, before: RequestHead | None = None) -> RequestHead:
+    """One request's head. raw: from the request line to the empty line, both included. Raises RequestRefused.
+
+    before: the connection's last head. Clients that keep a connection often repeat their header lines to the byte; then
+    only the request line is new, and what followed from the lines before still holds.
+    """
+    at = raw.find(b"\r\n")
+    if before is not None and raw[at:] == before.block:
+        again = _parse_request_line(raw[:at], before)
+        if again is not None:
+            return again
+    head = _parse_whole_request(raw)
+    head.block = raw[at:]
+    return head
+
+
+def _parse_request_line(line: bytes, before: RequestHead) -> RequestHead | None:
+    """The head of a usual request line before known header lines; None if it is not usual, or wrong."""
+    parts = line.split(b" ")
+    if len(parts) != 3 or parts[0] not in _USUAL_METHODS or parts[2] != b"HTTP/1.1" or before.minor_version != 1:
+        return None
+    method, target, _ = parts
+    if not target.startswith(b"/") or b"#" in target:
+        return None
+    try:
+        _request_parser.feed_data(line + HEAD_END)
+    except httptools.HttpParserError:
+        _renew_request_parser()
+        return None
+    return RequestHead(
+        method, target, target, 1, before.headers, before.fields, before.host, before.content_length, before.chunked,
+        before.keep_alive, before.expects_continue, before.connection_names, before.lines, before.block, before.derived,
+    )
+
+
+def _renew_request_parser() -> None:
     global _request_parser
+    _request_parser = httptools.HttpRequestParser(_CALLBACKS)
+
+
+def _parse_whole_request(raw: bytes) -> RequestHead:
     head = None
     try:
         _request_parser.feed_data(raw)
@@ -44,7 +83,7 @@ def parse_request(raw: bytes) -> RequestHead:
         raise RequestRefused(400, "malformed") from None
     finally:
         if head is None or not head.keep_alive or head.content_length or head.chunked or _PROXY in head.fields:
-            _request_parser = httptools.HttpRequestParser(_CALLBACKS)
+            _renew_request_parser()
 
 
 def parse_response(raw: bytes) -> ResponseHead:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 Headers = list[tuple[bytes, bytes]]
 """(name, value) pairs in arrival order: names lower case, values without surrounding white space."""
@@ -30,7 +31,8 @@ class RequestHead:
     fields: each name once, repeated values joined by `, ` (Cookie by `; `).
     content_length: declared body bytes, None without the header; chunked: body is in chunks.
     connection_names: header names that the Connection field lists (lowered).
-    lines: the header lines as received, without CRLF, one for each of `headers`.
+    lines: the header lines as received, without CRLF, one for each of `headers`; block: all of them as one piece.
+    derived: what others have worked out from the lines, by their own key; shared by heads with the same block.
     """
 
     method: bytes
@@ -46,6 +48,8 @@ class RequestHead:
     expects_continue: bool
     connection_names: tuple[bytes, ...]
     lines: list[bytes]
+    block: bytes = b""
+    derived: dict[object, Any] = field(default_factory=dict)
 
     @property
     def has_body(self) -> bool:

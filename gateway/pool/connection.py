@@ -99,9 +99,10 @@ class Connection(asyncio.Protocol):
         """The user is done: back to the pool if another request may follow, else closed."""
         self.user = None
         self.deadline_s = NEVER
-        self.resume_reading()
+        if not self._is_reading:
+            self.resume_reading()
         head = self.head
-        if self._stage == _DONE and not self._extra and head is not None and head.keep_alive and self.is_usable:
+        if self._stage == _DONE and not self._extra and head is not None and head.keep_alive and not self._closed:
             self.pool.take_back(self)
         else:
             self.discard()
@@ -148,6 +149,12 @@ class Connection(asyncio.Protocol):
         if not self._is_reading and not self.transport.is_closing():
             self._is_reading = True
             self.transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """No further request may be sent on it, from this moment on."""
+        if self.user is None:
+            self.discard()
+        return False
 
     def pause_writing(self) -> None:
         self.write_blocked = True

@@ -55,6 +55,7 @@ class Pool:
         self._waiting: dict[User, tuple[float, bool]] = {}  # since when, and whether the pool was full then
         self._opening: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+        self._now_s = self._loop.time()  # of the last sweep: near enough for idle times
         self._retired = False
         self._closed = False
         self._failed_at_s = -_REOPEN_PAUSE_S
@@ -73,14 +74,8 @@ class Pool:
         return not self._opening and len(self._open) >= self.limits.max_connections
 
     def take_idle(self) -> Connection | None:
-        """An idle connection that is still open, or None. The fast path: no user is queued."""
-        idle = self._idle
-        while idle:
-            connection = idle.pop()
-            if connection.is_usable:
-                return connection
-            connection.discard()
-        return None
+        """An idle connection, or None. One that is closed leaves the pool at once (`forget`)."""
+        return self._idle.pop() if self._idle else None
 
     def wait(self, user: User) -> bool:
         """Queue for a connection, opening one if the limit allows; False if too many wait already."""
@@ -107,7 +102,7 @@ class Pool:
         elif self._retired or len(self._idle) >= self.limits.max_idle:
             connection.discard()
         else:
-            connection.idle_since_s = self._loop.time()
+            connection.idle_since_s = self._now_s
             self._idle.append(connection)
 
     def forget(self, connection: Connection) -> None:
@@ -120,6 +115,7 @@ class Pool:
 
     def sweep(self, now_s: float) -> None:
         """Once a tick: close what idled too long, refill the warm ones, end waits and overdue answers."""
+        self._now_s = now_s
         oldest = now_s - self.limits.idle_timeout_s
         while self._idle and self._idle[0].idle_since_s < oldest:
             self._idle[0].discard()

@@ -20,12 +20,13 @@ from gateway.http.message import RequestHead
 from gateway.protection.encoding import BUDGET_BYTES, Value, escape
 
 _CLIENT_ID = b"x-datadome-clientid"
-# In sending order: the fields whose value is known only with the request, and how it is put in.
+# The fields whose value is known only with the request, and how it is put in.
 _PLACES = {
-    "IP": b"%b", "Port": b"%d", "Protocol": b"%b", "Method": b"%b", "TimeRequest": b"%d", "AuthorizationLen": b"%d",
-    "CookiesLen": b"%d", "PostParamLen": b"%d", "ServerHostname": b"%b", "Host": b"%b", "Request": b"%b",
-    "HeadersList": b"%b",
+    "IP": b"%b", "Port": b"%d", "Protocol": b"%b", "AuthorizationLen": b"%d", "CookiesLen": b"%d", "PostParamLen": b"%d",
+    "ServerHostname": b"%b", "Host": b"%b", "HeadersList": b"%b",
 }
+# Those that differ although the header lines are the same; they part the frame.
+_CHANGING = ("Method", "TimeRequest", "Request")
 
 
 class Notation(NamedTuple):
@@ -60,23 +61,44 @@ class Template:
         self._notation = notation
         self._read_line = read_line
         self._limits = request_limit, list_limit, host_limit
-        pieces = [
-            notation.piece(name, _PLACES[name]) if name in _PLACES
-            else notation.piece(name, notation.value(constants[name])).replace(b"%", b"%%")
-            for name in order
-        ]
-        self._frame = notation.opening + b"".join(pieces)[1:] + b"%b" + notation.closing
+        frames = [b""]
+        for name in order:
+            if name in _CHANGING:
+                frames[-1] += notation.piece(name, b"")
+                frames.append(b"")
+            else:
+                value = _PLACES[name] if name in _PLACES else notation.value(constants[name]).replace(b"%", b"%%")
+                frames[-1] += notation.piece(name, value)
+        self._before_method, self._before_time, self._before_request, self._behind = frames
+        self._before_method = notation.opening + self._before_method[1:]
         self._lines: Memo[bytes | None] = Memo(self._piece)
         self._values: Memo[bytes] = Memo(lambda raw: notation.value(raw.decode("latin-1")))
 
     def write(self, head: RequestHead, client: Client, now_us: int) -> bytes | None:
         """The encoded body, or None if this request is to be described the slow way."""
-        fields, lines, path, host = head.fields, head.lines, head.path, head.host
+        known = head.derived.get(self)
+        if known is None or known[0] is not client:
+            frames = self._fill(head, client)
+            if frames is None:
+                return None
+            known = head.derived[self] = (client, *frames)
+        path = head.path
+        if len(path) > self._limits[0] or not path.isascii():
+            return None
+        _, before_method, before_request, behind = known
+        body: bytes = b"%b%b%b%d%b%b%b" % (
+            before_method, self._values[head.method], self._before_time, now_us, before_request,
+            self._notation.value(path.decode("ascii")), behind)
+        return body if len(body) <= BUDGET_BYTES else None
+
+    def _fill(self, head: RequestHead, client: Client) -> tuple[bytes, bytes, bytes] | None:
+        """The parts that follow from the header lines and the client: before Method, before Request, and the rest."""
+        fields, lines, host = head.fields, head.lines, head.host
         names = b",".join(fields)
-        request_limit, list_limit, host_limit = self._limits
+        _, list_limit, host_limit = self._limits
         if (
-            len(fields) != len(lines) or _CLIENT_ID in fields or len(path) > request_limit or len(names) > list_limit
-            or len(host) > host_limit or not (path.isascii() and names.isascii()) or not names.isascii()
+            len(fields) != len(lines) or _CLIENT_ID in fields or len(names) > list_limit or len(host) > host_limit
+            or not names.isascii()
         ):
             return None
         pieces = [*map(self._lines.__getitem__, lines)]
@@ -84,22 +106,14 @@ class Template:
             return None
         values = self._values
         shown_host = values[host]
-        body = self._frame % (
-            values[client.address.encode()],
-            client.port,
-            values[client.protocol.encode()],
-            values[head.method],
-            now_us,
-            len(fields[b"authorization"]) if b"authorization" in fields else 0,
-            len(fields[b"cookie"]) if b"cookie" in fields else 0,
-            head.content_length or 0,
-            shown_host,
-            shown_host,
-            self._notation.value(path.decode("ascii")),
-            values[names],
-            b"".join(pieces),  # type: ignore[arg-type]  # None is not in it
+        return (
+            self._before_method % (values[client.address.encode()], client.port, values[client.protocol.encode()]),
+            self._before_request % (
+                len(fields[b"authorization"]) if b"authorization" in fields else 0,
+                len(fields[b"cookie"]) if b"cookie" in fields else 0,
+                head.content_length or 0, shown_host, shown_host),
+            self._behind % values[names] + b"".join(pieces) + self._notation.closing,  # type: ignore[arg-type]
         )
-        return body if len(body) <= BUDGET_BYTES else None
 
     def _piece(self, line: bytes) -> bytes | None:
         described = self._read_line(*FIELD_LINES[line])

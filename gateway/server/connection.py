@@ -42,7 +42,8 @@ _LINGER_S = 2.0
 
 class DownstreamConnection(asyncio.Protocol):
     __slots__ = (
-        "_body_exchange", "_body_left", "_chunked", "_client", "_closing", "_held", "_is_busy", "_is_full", "_listening",
+        "_body_exchange", "_body_left", "_chunked", "_client", "_closing", "_held", "_is_busy", "_is_full", "_last_head",
+        "_listening",
         "_queue", "_reading", "_stage", "deadline_s", "exchange", "half_closed", "loop", "peer", "server", "transport",
         "write_blocked",
     )
@@ -55,6 +56,7 @@ class DownstreamConnection(asyncio.Protocol):
         self.peer = Peer("", "http", 0)
         self._client: Client | None = None
         self._stage = _PROXY if listening.proxy_protocol else _HEAD
+        self._last_head: RequestHead | None = None
         self._held = b""
         self._body_left = 0
         self._chunked: ChunkedBody | None = None
@@ -115,6 +117,10 @@ class DownstreamConnection(asyncio.Protocol):
         if self._held:
             data = self._held + data
             self._held = b""
+        elif self._stage == _HEAD and self.exchange is None and not self._queue:  # the usual: straight to the point
+            data = self._take_head(data)
+            if not data and self.exchange is not None and self._body_exchange is None:
+                return
         self._take(data)
 
     # what the exchange does
@@ -154,7 +160,10 @@ class DownstreamConnection(asyncio.Protocol):
         if not keep_alive or self._closing:
             self.close()
         elif not self._is_busy:
-            self._take(b"")
+            if self._queue or self._held or self._stage != _HEAD or not self._reading:
+                self._take(b"")
+            else:
+                self._rest()
 
     def close(self) -> None:
         """Flush and close; linger where the client may still be sending, or its reset would destroy our answer
@@ -262,7 +271,7 @@ class DownstreamConnection(asyncio.Protocol):
             return self._refuse(431, "head_size")
         raw, rest = (data, b"") if end == len(data) else (data[:end], data[end:])
         try:
-            head = parse_request(raw)
+            head = self._last_head = parse_request(raw, self._last_head)
             if len(head.target) > limits.request_target_bytes:
                 raise RequestRefused(414, "target_size")
             if len(head.headers) > limits.request_headers:
