@@ -34,11 +34,37 @@ def test_request_head_is_rewritten_whole() -> None:
         b"POST /a?b HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: u\r\nX-Two: 1\r\nX-Two: 2\r\nContent-Length: 3\r\n"
         b"X-Real-IP: 6.6.6.6\r\n\r\n"
     )
-    assert written(head, request_id=b"id-1", edits=b"x-datadome-isbot: 0\r\n") == (
-        b"POST /a?b HTTP/1.1\r\nhost: shop.example\r\nuser-agent: u\r\nx-two: 1\r\nx-two: 2\r\nvia: 1.1 gateway\r\n"
-        b"content-length: 3\r\nx-forwarded-host: shop.example\r\nx-request-id: id-1\r\n"
-        b"x-forwarded-for: 192.0.2.7\r\nx-real-ip: 192.0.2.7\r\nx-datadome-isbot: 0\r\n\r\n"
+    raw = written(head, request_id=b"id-1", edits=b"x-datadome-isbot: 0\r\n")
+    received = (
+        b"host: shop.example\r\nuser-agent: u\r\nx-two: 1\r\nx-two: 2\r\nvia: 1.1 gateway\r\ncontent-length: 3\r\n"
     )
+    assert raw.startswith(b"POST /a?b HTTP/1.1\r\n" + received)
+    assert raw.endswith(b"\r\nx-datadome-isbot: 0\r\n\r\n")
+    added = raw.removeprefix(b"POST /a?b HTTP/1.1\r\n" + received).split(b"\r\n")
+    assert sorted(added) == [
+        b"",
+        b"",
+        b"x-datadome-isbot: 0",
+        b"x-forwarded-for: 192.0.2.7",
+        b"x-forwarded-host: shop.example",
+        b"x-real-ip: 192.0.2.7",
+        b"x-request-id: id-1",
+    ]
+
+
+def test_request_head_written_again_from_the_same_head_follows_its_arguments() -> None:
+    head = get(b"/", b"X-Plan: own")
+    first = written(head)
+    for _ in range(2):
+        assert written(head) == first
+        assert written(head, request_id=b"id-2") != first
+        assert b"host: other\r\n" in write_request_head(head, b"other", UNTRUSTED, FORWARDED, b"", b"", ())
+        assert b"x-real-ip: 192.0.2.9\r\n" in write_request_head(
+            head, head.host, UNTRUSTED, b"x-real-ip: 192.0.2.9\r\n", b"", b"", ()
+        )
+        replaced = written(head, edits=b"x-plan: gold\r\n", replaced=frozenset({b"x-plan"}))
+        assert b"x-plan: own" not in replaced
+        assert b"x-plan: gold\r\n" in replaced
 
 
 def test_request_head_another_host_is_set_and_the_received_one_forwarded() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httptools
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import RequestRefused, ResponseRefused
 from gateway.http.head import parse_request, parse_response
-from gateway.http.message import Headers
+from gateway.http.message import Headers, RequestHead
 
 GOOD = b"GET /next HTTP/1.1\r\nHost: h\r\n\r\n"
 GOOD_RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -93,6 +95,36 @@ def test_request_arbitrary_head_has_the_lines_that_llhttp_saw_and_spoils_nothing
         assert head.headers == seen.headers
         assert len(head.lines) == len(head.headers)
     assert parse_request(GOOD).path == b"/next"
+
+
+def parsed(raw: bytes, before: RequestHead | None = None) -> tuple[Any, ...] | int:
+    """Everything that a head says, or the status of the refusal."""
+    try:
+        head = parse_request(raw, before)
+    except RequestRefused as refused:
+        return refused.status
+    return tuple(getattr(head, name) for name in RequestHead.__slots__ if name != "derived")
+
+
+TARGETS = st.sampled_from(
+    [b"/", b"/a?b=c", b"*", b"//x", b"/a#b", b"http://h/x", b"http://other/", b"h:80", b"", b"/ x", b"/\xff"]
+)
+
+
+@settings(deadline=None)
+@given(START, START, TARGETS, FIELDS)
+def test_request_with_the_header_lines_of_the_one_before_is_parsed_as_if_it_came_alone(
+    first: bytes, start: bytes, target: bytes, fields: bytes
+) -> None:
+    block = b"\r\nHost: h\r\n%b\r\n\r\n" % fields
+    try:
+        before = parse_request(up_to_the_empty_line(first + block))
+    except RequestRefused:
+        before = None
+    method, _, rest = start.partition(b" ")
+    again = up_to_the_empty_line(b"%b %b %b%b" % (method, target, rest.rpartition(b" ")[2], block))
+    assert parsed(again, before) == parsed(again)
+    assert parse_request(GOOD, before).path == b"/next"
 
 
 @settings(deadline=None)

@@ -126,8 +126,8 @@ class Bench:
     @property
     def fate(self) -> str:
         """What became of the connection."""
-        if self.shelf.kept:
-            assert not self.transport.closing and not self.shelf.forgotten
+        if self.shelf.kept and not self.transport.closing:
+            assert not self.shelf.forgotten
             return "kept"
         return "closed" if self.shelf.forgotten == [self.connection] and self.transport.closing else "open"
 

@@ -431,3 +431,21 @@ def decoded(body: bytes, encode: Any) -> dict[str, Any]:
         fields: dict[str, Any] = json.loads(body)
         return fields
     return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True))
+
+
+@settings(deadline=None)
+@given(PATH, PATH, st.sampled_from([b"GET", b"POST"]))
+def test_payload_of_repeated_header_lines_follows_path_method_client_and_time(
+    path: bytes, other_path: bytes, method: bytes
+) -> None:
+    lines = [(b"host", b"h"), (b"user-agent", b"u"), (b"cookie", b"a=1; datadome=x")]
+    first = parse_request_head(b"GET %b HTTP/1.1" % path, lines)
+    again = parse_request_head(b"%b %b HTTP/1.1" % (method, other_path), lines)
+    again.derived = first.derived
+    other_client = Client("192.0.2.9", "http", 80, False, "", b"")
+    for head, client, now_us in ((first, CLIENT, 1), (again, CLIENT, 2), (again, other_client, 3), (first, CLIENT, 4)):
+        for encode in (encode_json, encode_form):
+            payload = CONFIGURED_BUILDER.build(head, client, now_us, encode)
+            if not payload.truncated:
+                described, _ = CONFIGURED_BUILDER.describe(head, client, now_us)
+                assert decoded(payload.body, encode) == decoded(encode(described), encode)
