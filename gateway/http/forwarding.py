@@ -156,5 +156,6 @@ def write_response_head(head: ResponseHead, removed: frozenset[bytes], edits: by
 
 def write_interim_head(head: ResponseHead) -> bytes:
     """A 1xx head for the client: no framing, nothing of the connection (RFC 9110 15.2, 8.6)."""
-    lines = [b": ".join(pair) for pair in head.headers if RESPONSE_NAMES[pair[0]] and pair[0] != b"content-length"]
+    gone = (b"content-length", *CONNECTION[head.fields.get(b"connection", b"")].names)
+    lines = [b": ".join(pair) for pair in head.headers if RESPONSE_NAMES[pair[0]] and pair[0] not in gone]
     return b"%b%b\r\n" % (STATUS_LINES[head.status], b"".join([line + b"\r\n" for line in lines]))

@@ -75,7 +75,7 @@ def parse_request_head(start_line: bytes, headers: Headers, lines: list[bytes] |
     if chunked:
         _check_coding(fields, minor_version)
     elif b"content-length" in fields:
-        content_length = _parse_length(fields[b"content-length"])
+        content_length = LENGTHS[fields[b"content-length"]]
         if content_length is None:
             raise RequestRefused(400, "content_length")
 
@@ -94,6 +94,10 @@ def parse_request_head(start_line: bytes, headers: Headers, lines: list[bytes] |
 def _parse_length(value: bytes) -> int | None:
     """A Content-Length's bytes: digits alone, at most 19 of them; None = not one (RFC 9110 8.6)."""
     return int(value) if len(value) <= _LENGTH_DIGITS_MAX and value.isdigit() else None
+
+
+LENGTHS: Memo[int | None] = Memo(_parse_length)
+"""Value of a Content-Length field -> bytes, None = no such value."""
 
 
 def _refuse_repeated(headers: Headers) -> None:
@@ -172,7 +176,7 @@ def check_response_head(status: int, headers: Headers) -> tuple[dict[bytes, byte
             raise ResponseRefused("transfer coding other than chunked")
         return fields, None, True
     if b"content-length" in fields:
-        content_length = _parse_length(fields[b"content-length"])
+        content_length = LENGTHS[fields[b"content-length"]]
         if content_length is None:
             raise ResponseRefused(f"content length {fields[b'content-length'][:30]!r}")
         return fields, content_length, False

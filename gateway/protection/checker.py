@@ -9,7 +9,7 @@ from gateway.http.client_address import Client
 from gateway.http.message import RequestHead
 from gateway.metrics import Metrics
 from gateway.protection.client import Asker, Call, ProtectionClient
-from gateway.protection.decision import Decision
+from gateway.protection.decision import Decision, Verdict
 from gateway.protection.encoding import ENCODERS
 from gateway.protection.enforcement import Enforcement, enforce
 from gateway.protection.payload import PayloadBuilder
@@ -29,6 +29,7 @@ class Checker:
         self.client = client
         self._monitor = settings.mode == "monitor"
         self._block_on_failure = settings.on_failure == "block"
+        self._allowed = enforce(Decision(Verdict.ALLOW), monitor=self._monitor, block_on_failure=False)
         self._payload_bytes = metrics.protection_payload_bytes.child(())
         self._truncated = metrics.protection_payload_truncated.values
 
@@ -37,12 +38,21 @@ class Checker:
 
     def ask(self, head: RequestHead, client: Client, asker: Asker) -> Call | None:
         """Ask about one request. The asker gets exactly one Decision, possibly before this returns (then None)."""
-        assert self.client is not None
-        payload = self.payload.build(head, client, int(time.time() * 1_000_000), ENCODERS[self.client.encoding])
+        protection = self.client
+        assert protection is not None
+        now_us = int(time.time() * 1_000_000)
+        encode = ENCODERS[protection.encoding]
+        body = self.payload.ready(head, client, now_us, encode)
+        if body is not None:
+            self._payload_bytes.observe(len(body))
+            return protection.ask(body, asker)
+        payload = self.payload.build(head, client, now_us, encode)
         self._payload_bytes.observe(len(payload.body))
         for field in payload.truncated:
             self._truncated[(field,)] += 1
-        return self.client.ask(payload.body, asker, session_by_header=payload.session_by_header)
+        return protection.ask(payload.body, asker, session_by_header=payload.session_by_header)
 
     def enforce(self, decision: Decision) -> Enforcement:
+        if decision.verdict == Verdict.ALLOW:
+            return self._allowed
         return enforce(decision, monitor=self._monitor, block_on_failure=self._block_on_failure)

@@ -147,7 +147,7 @@ class ProtectionClient:
             b"Accept-Encoding: identity\r\n%%bContent-Length: %%d\r\n\r\n%%b"
             % (address.prefix.encode().replace(b"%", b"%%"), address.authority.encode(), CONTENT_TYPES[encoding]))
 
-    def ask(self, body: bytes, asker: Asker, *, session_by_header: bool) -> Call | None:
+    def ask(self, body: bytes, asker: Asker, *, session_by_header: bool = False) -> Call | None:
         """Ask; the asker gets exactly one Decision. None if it has it already (breaker open, pool full)."""
         now_s = time.monotonic()
         if self.breaker.state and not self.breaker.allows(now_s):

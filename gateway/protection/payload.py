@@ -156,10 +156,13 @@ class PayloadBuilder:
         self._describe_numbers(fields, described)
         return described, tuple(cut)
 
+    def ready(self, head: RequestHead, client: Client, now_us: int, encode: Encode) -> bytes | None:
+        """The body of a request with nothing unusual (`Template`), else None: then `build`."""
+        return self._templates[encode].write(head, client, now_us)
+
     def build(self, head: RequestHead, client: Client, now_us: int, encode: Encode) -> Payload:
         """The encoded payload of one request; never raises for what a request holds."""
-        template = self._templates.get(encode)
-        ready = template.write(head, client, now_us) if template is not None else None
+        ready = self.ready(head, client, now_us, encode)
         if ready is not None:
             return Payload(ready, (), False)
         described, limited = self.describe(head, client, now_us)

@@ -22,8 +22,8 @@ from gateway.protection.encoding import BUDGET_BYTES, Value, escape
 _CLIENT_ID = b"x-datadome-clientid"
 # The fields whose value is known only with the request, and how it is put in.
 _PLACES = {
-    "IP": b"%b", "Port": b"%d", "Protocol": b"%b", "AuthorizationLen": b"%d", "CookiesLen": b"%d", "PostParamLen": b"%d",
-    "ServerHostname": b"%b", "Host": b"%b", "HeadersList": b"%b",
+    "IP": b"%b", "Port": b"%d", "Protocol": b"%b", "AuthorizationLen": b"%d", "CookiesLen": b"%d",
+    "PostParamLen": b"%d", "ServerHostname": b"%b", "Host": b"%b", "HeadersList": b"%b",
 }
 # Those that differ although the header lines are the same; they part the frame.
 _CHANGING = ("Method", "TimeRequest", "Request")

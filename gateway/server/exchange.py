@@ -36,8 +36,7 @@ CLIENT_GONE = 499  # nginx's number for the log: the client left before the answ
 
 class Exchange:
     __slots__ = (
-        "_body_ended", "_call", "_chunks_out", "_connection", "_decision", "_downstream", "_keep_alive", "_origin_ended_s",
-        "_origin_head_s", "_origin_started_s", "_pending", "_refusal", "_responding", "_retries_left", "_server", "_site", "_started_s",
+        "_body_ended", "_call", "_chunks_out", "_connection", "_decision", "_downstream", "_keep_alive", "_origin_head_s", "_origin_started_s", "_pending", "_refusal", "_responding", "_retries_left", "_server", "_site", "_started_s",
         "_state", "answered_s", "asked_s", "client", "head", "origin_name", "outcome", "reason", "received_bytes", "request_id",
         "sent_bytes", "status",
     )
@@ -59,7 +58,6 @@ class Exchange:
         self._keep_alive = False
         self._retries_left = 0
         self._started_s = self.asked_s = self.answered_s = self._origin_started_s = self._origin_head_s = 0.0
-        self._origin_ended_s = 0.0
         self.client: Client | None = None
         self.outcome = "rejected"
         self.reason = ""
@@ -302,10 +300,11 @@ class Exchange:
         return write_response_head(head, decision.removed, decision.response_lines, framing)
 
     def _end_answer(self, connection: Connection) -> None:
-        self._origin_ended_s = perf_counter()
-        server = self._leave_server()
+        server = self._server
+        assert server is not None
+        self._server = self._connection = None
+        server.outstanding -= 1
         server.succeeded()
-        self._connection = None
         if self._body_ended:
             connection.release()
         else:  # answered before the body was there: neither connection can be used again
@@ -459,7 +458,7 @@ class Exchange:
         origin_s = waited_s = 0.0
         started_s = self._origin_started_s
         if started_s:
-            waited_s = (self._origin_ended_s or now_s) - started_s
+            waited_s = now_s - started_s  # an exchange that asked an origin ends with its answer
             origin_s = (self._origin_head_s or now_s) - started_s
         self._downstream.server.record(
             self, self._site, now_s - self._started_s, checked_s, origin_s, checked_s + waited_s)
