@@ -2,8 +2,8 @@
 
 Life: opening -> idle <-> used -> closed. While used, an answer goes through the stages head (0..n interim heads, then
 the final one), body, done. A head is held until it is whole, then parsed at once (http/head.py); a body with
-Content-Length is counted, a chunked one decoded (http/chunked.py), any other ends with the connection. A head, a body and
-an end that arrive together are handed over together, so that they can be relayed with one write.
+Content-Length is counted, a chunked one decoded (http/chunked.py), any other ends with the connection. A head, a body
+and an end that arrive together are handed over together, so that they can be relayed with one write.
 
 An answer that cannot be trusted to the last byte (framing, limits, bytes that nobody asked for) costs the connection:
 it is closed, never returned to its pool.
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _HEAD, _BODY, _DONE = 0, 1, 2
 _NO_BODY = frozenset({204, 304})  # RFC 9112 6.3
+_INTERIM = frozenset({100, 102, 103})  # 101 would switch protocols, which nobody asked for
+_INTERIM_MAX = 16
 _START = b"HTTP/1."
 NEVER = float("inf")
 
@@ -57,8 +59,8 @@ class User(Protocol):
 
 class Connection(asyncio.Protocol):
     __slots__ = (
-        "_chunked", "_closed", "_extra", "_held", "_is_reading", "_left", "_stage", "_to_head", "deadline_s", "head",
-        "idle_since_s", "pool", "received", "transport", "use_count", "user", "write_blocked",
+        "_chunked", "_closed", "_extra", "_held", "_interim_count", "_is_reading", "_left", "_stage", "_to_head",
+        "deadline_s", "head", "idle_since_s", "pool", "received", "transport", "use_count", "user", "write_blocked",
     )
 
     def __init__(self, pool: Pool) -> None:
@@ -75,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._closed = False
         self._stage = _DONE
         self._held = b""
+        self._interim_count = 0
         self._to_head = False
         self._extra = False  # more came than was asked for
         self._left: int | None = None  # bytes of a body with Content-Length that are still to come
@@ -86,6 +89,7 @@ class Connection(asyncio.Protocol):
         """Begin a request. to_head: it is a HEAD, so the answer has no body whatever its head says (RFC 9112 6.3)."""
         self._stage = _HEAD
         self._to_head = to_head
+        self._interim_count = 0
         self.received = False
         self.user = user
         self.use_count += 1
@@ -181,47 +185,50 @@ class Connection(asyncio.Protocol):
             self._extra = True
 
     def _take_head(self, user: User, data: bytes) -> None:
-        end = data.find(HEAD_END) + 4
-        if end < 4 or end > self.pool.max_head_bytes:
-            if max(end, len(data)) > self.pool.max_head_bytes:
-                self._break("oversized")
-            elif not data.startswith(_START[: len(data)]):
+        """Heads: interim ones (RFC 9110 15.2), at most 16 of them, then the final one with what follows it."""
+        while self.user is user:
+            end = data.find(HEAD_END) + 4
+            if end < 4 or end > self.pool.max_head_bytes:
+                self._hold_head(data, max(end, len(data)))
+                return
+            try:
+                head = parse_response(data if end == len(data) else data[:end])
+            except ResponseRefused:
                 self._break("protocol")
-            else:
-                self._held = data
-            return
-        try:
-            head = parse_response(data if end == len(data) else data[:end])
-        except ResponseRefused:
+                return
+            data = data[end:]
+            if head.status >= 200:
+                self._begin_body(user, head, data)
+                return
+            self._interim_count += 1
+            if head.status not in _INTERIM or self._interim_count > _INTERIM_MAX:
+                self._break("protocol")
+                return
+            user.on_interim(self, head)
+            if not data:
+                return
+
+    def _hold_head(self, data: bytes, size: int) -> None:
+        if size > self.pool.max_head_bytes:
+            self._break("oversized")
+        elif not data.startswith(_START[: len(data)]):
             self._break("protocol")
-            return
-        rest = data[end:]
-        if head.status < 200:
-            self._take_interim(user, head, rest)
-            return
+        else:
+            self._held = data
+
+    def _begin_body(self, user: User, head: ResponseHead, data: bytes) -> None:
         self.head = head
         if len(head.headers) > self.pool.max_headers:
             self._break("oversized")
             return
-        self._left = None
         self._chunked = None
+        self._left = head.content_length
         if self._to_head or head.status in _NO_BODY:
             self._left = 0
         elif head.chunked:
             self._chunked = ChunkedBody(self.pool.max_head_bytes)
-        else:
-            self._left = head.content_length
         self._stage = _BODY
-        self._take_body(user, head, rest)
-
-    def _take_interim(self, user: User, head: ResponseHead, rest: bytes) -> None:
-        """1xx: another head follows (RFC 9110 15.2). Nobody asked to switch protocols."""
-        if head.status in (100, 102, 103):
-            user.on_interim(self, head)
-            if rest and self.user is user:
-                self._take_head(user, rest)
-        else:
-            self._break("protocol")
+        self._take_body(user, head, data)
 
     def _take_body(self, user: User, head: ResponseHead | None, data: bytes) -> None:
         if self._left is not None:

@@ -40,7 +40,8 @@ class Pool:
     """Made and used on one event loop, whose clock (monotonic seconds) all times here are of."""
 
     def __init__(
-        self, address: Address, limits: PoolLimits, *, tls: ssl.SSLContext | None = None, server_name: str | None = None,
+        self, address: Address, limits: PoolLimits, *,
+        tls: ssl.SSLContext | None = None, server_name: str | None = None,
     ) -> None:
         self.address = address
         self.limits = limits
@@ -52,7 +53,7 @@ class Pool:
         self._server_name = server_name or (address.host if tls else None)
         self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
-        self._waiting: dict[User, tuple[float, bool]] = {}  # since when, and whether the pool was full then
+        self._waiting: dict[User, tuple[float, bool]] = {}  # since when, and was the pool full then
         self._opening: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._now_s = self._loop.time()  # of the last sweep: near enough for idle times
@@ -121,8 +122,9 @@ class Pool:
             self._idle[0].discard()
         if self.limits.wait_s is not None:
             latest = now_s - self.limits.wait_s
-            for user, was_full in [(user, full) for user, (since, full) in self._waiting.items() if since < latest]:
-                del self._waiting[user]
+            overdue = [(user, was_full) for user, (since, was_full) in self._waiting.items() if since < latest]
+            for user, was_full in overdue:
+                self.stop_waiting(user)
                 user.on_connect_failed("pool_full" if was_full else "timeout")
         self.warm_up(now_s)
 
@@ -145,7 +147,7 @@ class Pool:
         return self._open
 
     def retire(self) -> None:
-        """Keep nothing: idle connections close now, used ones when they are given back; new ones serve one user each."""
+        """Keep nothing: idle connections close now, used ones when they are given back; new ones serve one user."""
         self._retired = True
         while self._idle:
             self._idle[0].discard()
@@ -194,9 +196,9 @@ class Pool:
             self.last_error = ""
             if self._closed:
                 connection.transport.abort()
-                return
-            self._open.add(connection)
-            self.take_back(connection)
+            elif connection.is_usable:  # it may have been closed again while this task waited for its turn
+                self._open.add(connection)
+                self.take_back(connection)
 
     def _fail(self, reason: str, text: str) -> None:
         self.last_error = text

@@ -184,7 +184,7 @@ class ProtectionClient:
         reason = decision.reason
         if reason and (reason in _BREAKER_REASONS or (reason == "status" and decision.status >= 500)):
             self.breaker.failed(now_s)
-        elif self.breaker.state:
+        elif self.breaker.state and reason != "pool_full":  # that says nothing about the API
             self.breaker.succeeded()
         asker, call.asker = call.asker, None
         call.connection = None

@@ -1,8 +1,8 @@
 """One downstream connection: bytes -> heads and bodies, in order, bounded.
 
-Theory of operation. A head is parsed when it is there as a whole (http/head.py): until then its bytes are held, at most
-`request_head_bytes` of them. A body with Content-Length is cut out by counting, a chunked one by http/chunked.py, so the
-next head begins exactly where the message ends.
+Theory of operation. A head is parsed when it is there as a whole (http/head.py): until then its bytes are held, at
+most `request_head_bytes` of them. A body with Content-Length is cut out by counting, a chunked one by http/chunked.py,
+so the next head begins exactly where the message ends.
 
 Stages: PROXY (PROXY protocol header) -> HEAD <-> LENGTH | CHUNKED -> ... -> DEAF: nothing that still comes is looked at
 (after a refusal, after `Connection: close`, while lingering).
@@ -42,10 +42,9 @@ _LINGER_S = 2.0
 
 class DownstreamConnection(asyncio.Protocol):
     __slots__ = (
-        "_body_exchange", "_body_left", "_chunked", "_client", "_closing", "_held", "_is_busy", "_is_full", "_last_head",
-        "_listening",
-        "_queue", "_reading", "_stage", "deadline_s", "exchange", "half_closed", "loop", "peer", "server", "transport",
-        "write_blocked",
+        "_body_exchange", "_body_left", "_chunked", "_client", "_closing", "_held", "_is_busy", "_is_full",
+        "_last_head", "_listening", "_queue", "_reading", "_scanned", "_stage", "deadline_s", "exchange",
+        "half_closed", "loop", "peer", "server", "transport", "write_blocked",
     )
 
     def __init__(self, server: Server, listening: Listening) -> None:
@@ -58,6 +57,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._stage = _PROXY if listening.proxy_protocol else _HEAD
         self._last_head: RequestHead | None = None
         self._held = b""
+        self._scanned = 0  # of what was held, without a head's end
         self._body_left = 0
         self._chunked: ChunkedBody | None = None
         self._queue: deque[Exchange] = deque()
@@ -115,6 +115,7 @@ class DownstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._held:
+            self._scanned = 0 if self._is_full else max(len(self._held) - 3, 0)
             data = self._held + data
             self._held = b""
         elif self._stage == _HEAD and self.exchange is None and not self._queue:  # the usual: straight to the point
@@ -263,9 +264,10 @@ class DownstreamConnection(asyncio.Protocol):
             self._is_full = True
             self._held = data
             return b""
-        end = data.find(HEAD_END) + 4
+        scanned, self._scanned = self._scanned, 0
+        end = data.find(HEAD_END, scanned) + 4
         if end < 4:
-            self._hold_head(data)
+            self._hold_head(data, scanned)
             return b""
         if end > limits.request_head_bytes:
             return self._refuse(431, "head_size")
@@ -303,10 +305,11 @@ class DownstreamConnection(asyncio.Protocol):
         else:
             self._queue.append(exchange)
 
-    def _hold_head(self, data: bytes) -> None:
+    def _hold_head(self, data: bytes, scanned: int) -> None:
+        """Wait for the rest. scanned: so many bytes have been looked at before (a head may come byte by byte)."""
         limits = self.server.runtime.limits
         size = len(data)
-        if _BARE.search(data, max(0, size - 65_536)) or not data[:1].isalpha():
+        if _BARE.search(data, scanned) or not data[:1].isalpha():
             self._refuse(400, "malformed")
         elif size > limits.request_target_bytes + _METHOD_ROOM_BYTES and data.find(b"\r\n") < 0:
             self._refuse(414, "target_size")

@@ -4,9 +4,9 @@
        '--> CHECKING -> on_decision -> _forward -> CONNECTING -> on_connected -> RELAYING -> on_answer* -> done
                              '-> local reply -> done
 
-One method per event, no coroutine, task, future or timer: the connection, the check and the origin's connection call in.
-A request body that arrives before the origin has been chosen is kept in `_pending`: at most what one read of the socket
-brought, since the connection is not read on until `accepts_body`. Whatever happens, an exchange ends once, in `_finish`.
+One method per event, no coroutine, task, future or timer: the connection, the check and the origin's connection call
+in. A request body that arrives before the origin has been chosen is kept in `_pending`: at most what one read of the
+socket brought, since the connection is not read on until `accepts_body`. Whatever happens, it ends once, in `_record`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ CLIENT_GONE = 499  # nginx's number for the log: the client left before the answ
 
 class Exchange:
     __slots__ = (
-        "_body_ended", "_call", "_chunks_out", "_connection", "_decision", "_downstream", "_keep_alive", "_origin_head_s", "_origin_started_s", "_pending", "_refusal", "_responding", "_retries_left", "_server", "_site", "_started_s",
-        "_state", "answered_s", "asked_s", "client", "head", "origin_name", "outcome", "reason", "received_bytes", "request_id",
-        "sent_bytes", "status",
+        "_body_ended", "_call", "_chunks_out", "_connection", "_decision", "_downstream", "_keep_alive",
+        "_origin_head_s", "_origin_started_s", "_pending", "_refusal", "_responding", "_retries_left", "_server",
+        "_site", "_started_s", "_state", "answered_s", "asked_s", "client", "head", "origin_name", "outcome", "reason",
+        "received_bytes", "request_id", "sent_bytes", "status",
     )
 
     def __init__(self, downstream: DownstreamConnection, head: RequestHead | None) -> None:

@@ -24,8 +24,8 @@ _TICK_S = 0.1
 _BACKLOG = 4096
 _STATUS_CLASSES = {status: f"{status // 100}xx" for status in range(100, 1000)}
 _METHODS = {method.encode(): method for method in (
-    "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL", "COPY",
-    "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "PURGE",
+    "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL",
+    "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "PURGE",
 )}
 _NO_SITE = "-"
 

@@ -386,3 +386,8 @@ def test_connection_arbitrary_bytes_end_in_one_answer_or_one_reason(pieces: list
         bench.lose()
     assert bench.user.ended is (bench.user.broken is None)
     assert bench.user.broken in (None, "reset", "protocol", "oversized")
+
+
+def test_interim_heads_without_end_are_broken_off_without_recursion() -> None:
+    bench = asked(max_head_bytes=1_000_000).receive(b"HTTP/1.1 102 Processing\r\n\r\n" * 5000)
+    assert (bench.user.broken, bench.fate) == ("protocol", "closed")
