@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint load bench clean
+.PHONY: help install demo test lint load resilience bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -28,6 +28,10 @@ lint: $(INSTALLED_DEV) ## ruff and mypy
 
 load: $(INSTALLED_DEV) ## users' mixed traffic for some 20 s; fails on any wrong outcome
 	$(BIN)/python loadtests/run.py $(ARGS)
+
+resilience: $(INSTALLED_DEV) ## 1 GiB bodies with flat memory; an API that hangs, dies and comes back
+	$(BIN)/python loadtests/bodies.py
+	$(BIN)/python loadtests/failures.py
 
 bench: $(INSTALLED_DEV) ## compare with nginx, HAProxy and Envoy on one core (those that are installed)
 	$(BIN)/python loadtests/compare/compare.py --gateway "$(CURDIR)/$(BIN)/gateway run -c {config}" $(ARGS)

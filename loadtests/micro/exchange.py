@@ -2,14 +2,13 @@
 
 Usage: python loadtests/micro/exchange.py [--profile]
 
-Prints microseconds per exchange, and per step; the kernel's and the event loop's share is what `make bench` shows on top.
+Prints microseconds per exchange, and per step; the kernel's and the event loop's share is what `make bench` shows.
 """
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import cProfile
+import gc
 import pstats
 import sys
 import time
@@ -47,7 +46,9 @@ ANSWER = (
 CONFIG = {
     "listeners": [{"address": "127.0.0.1:0"}],
     "sites": [{"hosts": ["*"], "origin": {"servers": ["http://127.0.0.1:9"]}}],
-    "protection": {"endpoint": "http://127.0.0.1:9", "key": "k", "encoding": "json", "timeout": "1s", "pool": {"warm": 0}},
+    "protection": {
+        "endpoint": "http://127.0.0.1:9", "key": "k", "encoding": "json", "timeout": "1s", "pool": {"warm": 0},
+    },
     "logging": {"access_log": False},
 }
 COUNT = 20_000
