@@ -20,6 +20,7 @@ from gateway.http.message import RequestHead, ResponseHead
 
 HEAD_END = b"\r\n\r\n"
 _PROXY = b"proxy-connection"  # llhttp takes it for Connection, and refuses whatever follows its `close`
+_REPEATED_MAX_BYTES = 4096  # kept per connection; larger heads are parsed anew every time
 _USUAL_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE"})
 _pair = FIELD_LINES.__getitem__  # asks __missing__, too
 _CALLBACKS = object()  # none: the syntax alone is asked for
@@ -31,15 +32,21 @@ def parse_request(raw: bytes, before: RequestHead | None = None) -> RequestHead:
     """One request's head. raw: from the request line to the empty line, both included. Raises RequestRefused.
 
     before: the connection's last head. Clients that keep a connection often repeat their header lines to the byte; then
-    only the request line is new, and what followed from the lines before still holds.
+    only the request line is new, and what followed from the lines before still holds. A request that is repeated whole
+    is the same head.
     """
+    if before is not None and raw == before.raw:
+        return before
     at = raw.find(b"\r\n")
-    if before is not None and raw[at:] == before.block:
+    if before is not None and raw.endswith(before.block) and len(raw) - at == len(before.block):
         again = _parse_request_line(raw[:at], before)
         if again is not None:
+            again.raw = raw
             return again
     head = _parse_whole_request(raw)
-    head.block = raw[at:]
+    if len(raw) <= _REPEATED_MAX_BYTES:
+        head.raw = raw
+        head.block = raw[at:]
     return head
 
 
@@ -58,7 +65,8 @@ def _parse_request_line(line: bytes, before: RequestHead) -> RequestHead | None:
         return None
     return RequestHead(
         method, target, target, 1, before.headers, before.fields, before.host, before.content_length, before.chunked,
-        before.keep_alive, before.expects_continue, before.connection_names, before.lines, before.block, before.derived,
+        before.keep_alive, before.expects_continue, before.connection_names, before.lines, b"", before.block,
+        before.derived,
     )
 
 

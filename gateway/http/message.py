@@ -31,7 +31,8 @@ class RequestHead:
     fields: each name once, repeated values joined by `, ` (Cookie by `; `).
     content_length: declared body bytes, None without the header; chunked: body is in chunks.
     connection_names: header names that the Connection field lists (lowered).
-    lines: the header lines as received, without CRLF, one for each of `headers`; block: all of them as one piece.
+    lines: the header lines as received, without CRLF, one for each of `headers`; raw: the whole head, block: what of it
+    follows the request line (both empty if the head is too large to be kept).
     derived: what others have worked out from the lines, by their own key; shared by heads with the same block.
     """
 
@@ -48,6 +49,7 @@ class RequestHead:
     expects_continue: bool
     connection_names: tuple[bytes, ...]
     lines: list[bytes]
+    raw: bytes = b""
     block: bytes = b""
     derived: dict[object, Any] = field(default_factory=dict)
 
