@@ -82,7 +82,7 @@ def _decide(config: Config, runtime: Runtime, described: Described) -> tuple[Exp
     if limit is not None and (head.content_length or 0) > limit:
         reason = f"a body of {head.content_length} bytes is over request_body_bytes ({limit}); the client gets 413"
         return replace(explanation, checked_reason=reason), None
-    word = site.checker.bypass_reason(head, client)
+    word = site.checker.scope.bypass_reason(head, client.address)
     if word is not None:
         return replace(explanation, checked_reason=why_bypassed(word, settings, head, client)), None
     explanation = replace(explanation, checked=True, checked_reason=why_checked(settings, head, client))

@@ -14,6 +14,7 @@ from gateway.http.memo import FIELD_LINES, Memo
 from gateway.http.message import HOP_BY_HOP, STATUS_LINES, RequestHead, ResponseHead
 
 PSEUDONYM = b"1.1 gateway"
+_DERIVED_MAX = 4  # a connection's decisions remove one or two sets of names
 _NOT_PLAIN = re.compile(rb"[^a-z0-9-]")
 
 # Re-made or consumed by the gateway on every request, whoever sent it.
@@ -139,6 +140,15 @@ def write_response_head(head: ResponseHead, removed: frozenset[bytes], edits: by
     removed: names that the decision replaces or hides; edits: its ready lines; framing: ready Transfer-Encoding and
     Connection lines.
     """
+    lines = head.derived.get(removed)
+    if lines is None:
+        lines = _response_lines(head, removed)
+        if len(head.derived) < _DERIVED_MAX:
+            head.derived[removed] = lines
+    return b"%b%b%b%b\r\n" % (STATUS_LINES[head.status], lines, edits, framing)
+
+
+def _response_lines(head: ResponseHead, removed: frozenset[bytes]) -> bytes:
     names, fields = RESPONSE_NAMES, head.fields
     if b"connection" in fields:
         gone = CONNECTION[fields[b"connection"]].names
@@ -149,9 +159,8 @@ def write_response_head(head: ResponseHead, removed: frozenset[bytes], edits: by
         lines = [*filter(None, map(names.lines.__getitem__, head.lines))]
     else:
         lines = [b": ".join(pair) for pair in head.headers if names[pair[0]] and pair[0] not in removed]
-    via = fields[b"via"] + b", " + PSEUDONYM if b"via" in fields else PSEUDONYM
-    lines.append(b"via: " + via)
-    return b"%b%b\r\n%b%b\r\n" % (STATUS_LINES[head.status], b"\r\n".join(lines), edits, framing)
+    lines.append(b"via: " + (fields[b"via"] + b", " + PSEUDONYM if b"via" in fields else PSEUDONYM))
+    return b"\r\n".join([*lines, b""])
 
 
 def write_interim_head(head: ResponseHead) -> bytes:

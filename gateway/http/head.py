@@ -94,9 +94,14 @@ def _parse_whole_request(raw: bytes) -> RequestHead:
             _renew_request_parser()
 
 
-def parse_response(raw: bytes) -> ResponseHead:
-    """One response's head, an interim one too. raw: from the status line to the empty line. Raises ResponseRefused."""
+def parse_response(raw: bytes, before: ResponseHead | None = None) -> ResponseHead:
+    """One response's head, an interim one too. raw: from the status line to the empty line. Raises ResponseRefused.
+
+    before: the connection's last final head: an answer that is repeated (the same file within a second) is the same head.
+    """
     global _response_parser
+    if before is not None and raw == before.raw:
+        return before
     head = None
     try:
         _response_parser.feed_data(raw)
@@ -108,7 +113,7 @@ def parse_response(raw: bytes) -> ResponseHead:
         if b"connection" in fields:
             said = CONNECTION[fields[b"connection"]]
             keep_alive = not said.close and (keep_alive or said.keep_alive)
-        head = ResponseHead(status, headers, fields, content_length, chunked, keep_alive, lines)
+        head = ResponseHead(status, headers, fields, content_length, chunked, keep_alive, lines, raw)
         return head
     except httptools.HttpParserUpgrade:
         raise ResponseRefused("switching protocols unasked") from None

@@ -68,7 +68,8 @@ class ResponseHead:
     """A response's head whose framing is beyond doubt; treated as read-only.
 
     Neither content_length nor chunked: the body ends with the connection. keep_alive: another response may follow.
-    lines: the header lines as received, without CRLF, one for each of `headers`.
+    lines: the header lines as received, without CRLF, one for each of `headers`; raw: the whole head; derived: as in
+    RequestHead.
     """
 
     status: int
@@ -78,6 +79,8 @@ class ResponseHead:
     chunked: bool
     keep_alive: bool
     lines: list[bytes]
+    raw: bytes = b""
+    derived: dict[object, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

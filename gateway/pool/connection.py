@@ -192,7 +192,7 @@ class Connection(asyncio.Protocol):
                 self._hold_head(data, max(end, len(data)))
                 return
             try:
-                head = parse_response(data if end == len(data) else data[:end])
+                head = parse_response(data if end == len(data) else data[:end], self.head)
             except ResponseRefused:
                 self._break("protocol")
                 return

@@ -33,16 +33,13 @@ class Checker:
         self._payload_bytes = metrics.protection_payload_bytes.child(())
         self._truncated = metrics.protection_payload_truncated.values
 
-    def bypass_reason(self, head: RequestHead, client: Client) -> str | None:
-        return self.scope.bypass_reason(head, client.address)
-
     def ask(self, head: RequestHead, client: Client, asker: Asker) -> Call | None:
         """Ask about one request. The asker gets exactly one Decision, possibly before this returns (then None)."""
         protection = self.client
         assert protection is not None
         now_us = int(time.time() * 1_000_000)
         encode = ENCODERS[protection.encoding]
-        body = self.payload.ready(head, client, now_us, encode)
+        body = self.payload.templates[encode].write(head, client, now_us)
         if body is not None:
             self._payload_bytes.observe(len(body))
             return protection.ask(body, asker)

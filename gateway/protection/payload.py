@@ -74,7 +74,7 @@ class PayloadBuilder:
         self._list_limit = self._limits["HeadersList"] or 1 << 30
         self._host_limit = min(self._limits["Host"] or 1 << 30, self._limits["ServerHostname"] or 1 << 30)
         self._number_names = frozenset(name for name, _ in self._numbers)
-        self._templates: dict[Encode, Template] = {
+        self.templates: dict[Encode, Template] = {
             encode_json: self._build_template(JSON), encode_form: self._build_template(FORM),
         }
 
@@ -156,13 +156,9 @@ class PayloadBuilder:
         self._describe_numbers(fields, described)
         return described, tuple(cut)
 
-    def ready(self, head: RequestHead, client: Client, now_us: int, encode: Encode) -> bytes | None:
-        """The body of a request with nothing unusual (`Template`), else None: then `build`."""
-        return self._templates[encode].write(head, client, now_us)
-
     def build(self, head: RequestHead, client: Client, now_us: int, encode: Encode) -> Payload:
         """The encoded payload of one request; never raises for what a request holds."""
-        ready = self.ready(head, client, now_us, encode)
+        ready = self.templates[encode].write(head, client, now_us)
         if ready is not None:
             return Payload(ready, (), False)
         described, limited = self.describe(head, client, now_us)

@@ -347,7 +347,7 @@ class DownstreamConnection(asyncio.Protocol):
         if ended:
             self._body_exchange = None
             self._chunked = None
-            self._stage = _HEAD if exchange.head is not None and exchange.head.keep_alive else _DEAF
+            self._stage = _HEAD if exchange.head.keep_alive else _DEAF
             if self.exchange is exchange and not self.write_blocked:
                 self.deadline_s = NEVER
         exchange.on_request_body(piece, ended=ended)

@@ -12,15 +12,15 @@ socket brought, since the connection is not read on until `accepts_body`. Whatev
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from gateway.http.client_address import Client
 from gateway.http.forwarding import write_interim_head, write_request_head, write_response_head
 from gateway.http.message import LocalReply, RequestHead, ResponseHead
 from gateway.http.writer import CONTINUE, LAST_CHUNK, connection_line, error_reply, write_reply
 from gateway.pool.connection import NEVER, Connection
 
 if TYPE_CHECKING:
-    from gateway.http.client_address import Client
     from gateway.origin.server import OriginServer
     from gateway.protection.client import Call
     from gateway.protection.decision import Decision
@@ -34,6 +34,12 @@ _NOTHING: frozenset[bytes] = frozenset()
 CLIENT_GONE = 499  # nginx's number for the log: the client left before the answer
 
 
+# What stands in an exchange that has no request to speak of, or none yet.
+_NO_HEAD = RequestHead(b"", b"", b"", 1, [], {}, b"", None, False, False, False, (), [])
+_NO_CLIENT = Client("", "http", 0, False, "", b"")
+_NO_SITE = cast("Site", None)  # until `start` has found it: whoever may run before asks for `None`
+
+
 class Exchange:
     __slots__ = (
         "_body_ended", "_call", "_chunks_out", "_connection", "_decision", "_downstream", "_keep_alive",
@@ -42,14 +48,14 @@ class Exchange:
         "received_bytes", "request_id", "sent_bytes", "status",
     )
 
-    def __init__(self, downstream: DownstreamConnection, head: RequestHead | None) -> None:
+    def __init__(self, downstream: DownstreamConnection, head: RequestHead) -> None:
         self._downstream = downstream
         self.head = head
         self._refusal: tuple[int, str] | None = None
         self._state = _NEW
-        self._body_ended = head is None or not (head.chunked or head.content_length)
-        self._pending: list[bytes] = []
-        self._site: Site | None = None
+        self._body_ended = not (head.chunked or head.content_length)
+        self._pending: list[bytes] | None = None
+        self._site = _NO_SITE
         self._server: OriginServer | None = None
         self._connection: Connection | None = None
         self._call: Call | None = None
@@ -59,7 +65,7 @@ class Exchange:
         self._keep_alive = False
         self._retries_left = 0
         self._started_s = self.asked_s = self.answered_s = self._origin_started_s = self._origin_head_s = 0.0
-        self.client: Client | None = None
+        self.client = _NO_CLIENT
         self.outcome = "rejected"
         self.reason = ""
         self.origin_name: str | None = None
@@ -71,7 +77,7 @@ class Exchange:
     @classmethod
     def refused(cls, downstream: DownstreamConnection, status: int, reason: str) -> Exchange:
         """An exchange without a request: only the refusal that answers it when its turn comes."""
-        exchange = cls(downstream, None)
+        exchange = cls(downstream, _NO_HEAD)
         exchange._refusal = (status, reason)
         return exchange
 
@@ -91,13 +97,12 @@ class Exchange:
         self._started_s = perf_counter()
         downstream = self._downstream
         head = self.head
-        if head is None or self._refusal is not None:
-            status, reason = self._refusal or (400, "malformed")
-            self._reject(status, reason)
+        if self._refusal is not None:
+            self._reject(*self._refusal)
             return
         runtime = downstream.server.runtime
         self.client = client = downstream.client_of(head)
-        self.request_id = self._request_id(head, client)
+        self.request_id = self._received_id() if client.trusted else downstream.server.next_request_id()
         self._keep_alive = head.keep_alive and not (head.connection_names and head.upgrade == b"websocket")
         site = runtime.site_of(head)
         if site is None:
@@ -108,7 +113,7 @@ class Exchange:
         if limit is not None and (head.content_length or 0) > limit:
             self._reject(413, "body_size")
             return
-        bypass = site.checker.bypass_reason(head, client)
+        bypass = site.checker.scope.bypass_reason(head, client.address)
         if bypass is not None:
             self.outcome = "bypassed"
             self.reason = bypass
@@ -120,9 +125,8 @@ class Exchange:
         if self._state == _CHECKING:
             self._call = call
 
-    def _request_id(self, head: RequestHead, client: Client) -> bytes:
-        received = head.fields.get(b"x-request-id") if client.trusted else None
-        return received or self._downstream.server.next_request_id()
+    def _received_id(self) -> bytes:
+        return self.head.fields.get(b"x-request-id") or self._downstream.server.next_request_id()
 
     # 2. the decision
 
@@ -131,7 +135,6 @@ class Exchange:
         self._call = None
         if self._state != _CHECKING:
             return
-        assert self._site is not None
         enforcement = self._site.checker.enforce(decision)
         self.outcome = enforcement.outcome
         self.reason = decision.reason
@@ -147,8 +150,7 @@ class Exchange:
     # 3. the origin's connection
 
     def _forward(self, tried: OriginServer | None = None) -> None:
-        assert self._site is not None and self.head is not None
-        if self.head.upgrade == b"websocket":
+        if self.head.connection_names and self.head.upgrade == b"websocket":
             self._reply_error(501, keep_alive=False)  # what follows a handshake is not HTTP
             return
         origin = self._site.origin
@@ -183,14 +185,14 @@ class Exchange:
             self._reply_error(504 if reason == "timeout" else 502)
 
     def _has_other(self, server: OriginServer) -> bool:
-        assert self._site is not None
         other = self._site.origin.choose(self._downstream.loop.time(), server)
         return other is not None and other is not server
 
     def on_connected(self, connection: Connection) -> None:
         head, site, client, server = self.head, self._site, self.client, self._server
-        assert head is not None and site is not None and client is not None and server is not None
+        assert server is not None
         downstream = self._downstream
+        runtime = downstream.server.runtime
         self._connection = connection
         self._state = _RELAYING
         self.origin_name = server.name
@@ -199,15 +201,15 @@ class Exchange:
         data = write_request_head(
             head,
             head.host if site.origin.preserve_host else server.pool.address.authority.encode(),
-            downstream.server.runtime.names(trusted=client.trusted),
+            runtime.trusted_names if client.trusted else runtime.untrusted_names,
             client.forwarded,
             request_id,
             decision.request_lines if decision is not None else b"",
             decision.replaced if decision is not None else (),
         )
-        if self._pending or (head.chunked and self._body_ended):
-            data += self._frame_body(b"".join(self._pending), ended=self._body_ended)
-            self._pending.clear()
+        if self._pending is not None or (head.chunked and self._body_ended):
+            data += self._frame_body(b"".join(self._pending or ()), ended=self._body_ended)
+            self._pending = None
         connection.send(data, self, to_head=head.method == b"HEAD")
         if self._body_ended:
             connection.deadline_s = downstream.loop.time() + site.origin.response_timeout_s
@@ -228,15 +230,14 @@ class Exchange:
             self.on_request_broken(413, "body_size")
         elif self._state == _RELAYING:
             connection = self._connection
-            assert connection is not None and self._site is not None
+            assert connection is not None
             connection.write(self._frame_body(piece, ended=ended))
             if ended:
                 connection.deadline_s = self._downstream.loop.time() + self._site.origin.response_timeout_s
         elif self._state != _DONE and piece:
-            self._pending.append(piece)
+            self._pending = [*(self._pending or ()), piece]  # of one read: a piece or two
 
     def _frame_body(self, piece: bytes, *, ended: bool) -> bytes:
-        assert self.head is not None
         if not self.head.chunked:
             return piece
         framed = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
@@ -260,7 +261,7 @@ class Exchange:
 
     def on_interim(self, connection: Connection, head: ResponseHead) -> None:
         """1xx heads go on to clients that can read them; 100 does not: we have answered Expect ourselves."""
-        if head.status != 100 and self.head is not None and self.head.minor_version == 1 and not self._responding:
+        if head.status != 100 and self.head.minor_version == 1 and not self._responding:
             self._downstream.transport.write(write_interim_head(head))
 
     def on_answer(self, connection: Connection, head: ResponseHead | None, body: bytes, *, ended: bool) -> None:
@@ -275,12 +276,10 @@ class Exchange:
         if ended:
             self._end_answer(connection)
         else:
-            assert self._site is not None
             connection.deadline_s = self._downstream.loop.time() + self._site.origin.idle_timeout_s
 
     def _write_head(self, head: ResponseHead) -> bytes:
         request = self.head
-        assert request is not None
         self._responding = True
         self._origin_head_s = perf_counter()
         self.status = status = head.status
@@ -317,7 +316,6 @@ class Exchange:
         self._connection = None
         server = self._leave_server()
         head = self.head
-        assert head is not None
         dead_reused = reason == "reset" and connection.use_count > 1 and not connection.received
         if dead_reused and head.method in _IDEMPOTENT and not head.has_body and self._retries_left > 0:
             self._retries_left -= 1
@@ -356,7 +354,6 @@ class Exchange:
         """The origin reads more slowly than the client sends: it gets `idle_timeout` to go on."""
         connection = self._connection
         if connection is not None and not self._body_ended:
-            assert self._site is not None
             idle_s = self._site.origin.idle_timeout_s
             connection.deadline_s = self._downstream.loop.time() + idle_s if blocked else NEVER
         self._downstream.update_reading()
@@ -371,7 +368,6 @@ class Exchange:
             connection.deadline_s = NEVER  # the client is waited for now: its own deadline runs
         else:
             connection.resume_reading()
-            assert self._site is not None
             connection.deadline_s = self._downstream.loop.time() + self._site.origin.idle_timeout_s
 
     # answers of our own
@@ -382,7 +378,7 @@ class Exchange:
         self._reply_error(status, keep_alive=keep_alive)
 
     def _reply_error(self, status: int, *, keep_alive: bool = True) -> None:
-        accept = self.head.fields.get(b"accept", b"") if self.head is not None else b""
+        accept = self.head.fields.get(b"accept", b"")
         self.request_id = self.request_id or self._downstream.server.next_request_id()
         self._reply(error_reply(status, self.request_id, accept), keep_alive=keep_alive)
 
@@ -391,12 +387,12 @@ class Exchange:
         # A body that is not read to its end cannot be told from the next request: the connection ends.
         self._keep_alive = (
             keep_alive and self._keep_alive and self._body_ended and not downstream.is_last)
-        to_head = head is not None and head.method == b"HEAD"
+        to_head = head.method == b"HEAD"
         self._responding = True
         self.status = reply.status
         self.sent_bytes = 0 if to_head else len(reply.body)
         downstream.transport.write(write_reply(
-            reply, to_head=to_head, keep_alive=self._keep_alive, minor_version=head.minor_version if head else 1))
+            reply, to_head=to_head, keep_alive=self._keep_alive, minor_version=head.minor_version))
         self._finish()
 
     # the end
@@ -422,7 +418,7 @@ class Exchange:
 
     def _finish(self) -> None:
         self._state = _DONE
-        self._pending.clear()
+        self._pending = None
         self._record()
         self._downstream.exchange_done(keep_alive=self._keep_alive)
 
@@ -448,7 +444,6 @@ class Exchange:
             self._downstream.server.log_ejected(server.name)
 
     def _count_origin_failure(self, reason: str) -> None:
-        assert self._site is not None
         self._downstream.server.metrics.origin_failures.values[(self._site.name, reason)] += 1
         self.reason = self.reason or reason
 

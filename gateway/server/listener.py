@@ -146,7 +146,7 @@ class Server:
         Seconds of it all, waiting for the decision, for the origin's head, and for anybody else at all.
         """
         head = exchange.head
-        method = _METHODS.get(head.method, "other") if head is not None else "other"
+        method = _METHODS.get(head.method, "other")
         name = _NO_SITE
         if site is not None:
             name = site.name
@@ -163,14 +163,12 @@ class Server:
         self, exchange: Exchange, site: str, duration_s: float, protection_s: float, origin_s: float,
     ) -> None:
         assert self.access_log is not None
-        head, client = exchange.head, exchange.client
+        head = exchange.head
         self.access_log.add((
-            time.time() - duration_s, site, client.address if client is not None else exchange.peer_address,
-            head.method if head is not None else b"", head.host if head is not None else b"",
-            head.target if head is not None else b"", f"1.{head.minor_version}" if head is not None else "",
-            exchange.status, exchange.outcome, exchange.reason or None, duration_s, protection_s or None,
-            origin_s or None, exchange.received_bytes, exchange.sent_bytes, exchange.request_id,
-            head.fields.get(b"user-agent") if head is not None else None, exchange.origin_name,
+            time.time() - duration_s, site, exchange.client.address or exchange.peer_address, head.method, head.host,
+            head.target, f"1.{head.minor_version}", exchange.status, exchange.outcome, exchange.reason or None,
+            duration_s, protection_s or None, origin_s or None, exchange.received_bytes, exchange.sent_bytes,
+            exchange.request_id, head.fields.get(b"user-agent"), exchange.origin_name,
         ))
 
     # deadlines
