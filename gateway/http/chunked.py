@@ -32,33 +32,36 @@ class ChunkedBody:
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """(decoded bytes, what follows the body). Sets `ended`. Raises ChunkedRefused."""
         chunks = self._chunks
-        rest = data
-        while rest and not self.ended:
-            rest = self._feed_to_empty_line(rest)
+        tail = self._tail
+        at = 0
+        if tail:  # the empty line may have begun in the last read
+            found = (tail + data[:3]).find(_END)
+            if found >= 0:
+                at = self._feed(data, 0, found + 4 - len(tail))
+        while at < len(data) and not self.ended:
+            found = data.find(_END, at)
+            at = self._feed(data, at, len(data) if found < 0 else found + 4)
+        self._tail = (tail + data[-3:])[-3:]
+        rest = data[at:]
         if not chunks:
             return b"", rest
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
         return body, rest
 
-    def _feed_to_empty_line(self, data: bytes) -> bytes:
-        tail = self._tail
-        at = (tail + data).find(_END) if tail else data.find(_END)
-        end = len(data) if at < 0 else at + 4 - len(tail)
-        piece, rest = (data, b"") if end >= len(data) else (data[:end], data[end:])
-        self._tail = (tail + piece[-3:])[-3:]
+    def _feed(self, data: bytes, start: int, end: int) -> int:
         before = len(self._chunks)
         try:
-            self._parser.feed_data(piece)
+            self._parser.feed_data(memoryview(data)[start:end])
         except httptools.HttpParserError as error:
             raise ChunkedRefused(f"malformed chunk: {str(error)[:80]}") from None
         if len(self._chunks) > before:
             self._overhead_bytes = 0
         else:
-            self._overhead_bytes += len(piece)
+            self._overhead_bytes += end - start
             if self._overhead_bytes > self._max_overhead_bytes:
                 raise ChunkedRefused(f"{self._overhead_bytes} bytes between two chunks' data")
-        return rest
+        return end
 
     def on_message_complete(self) -> None:
         self.ended = True

@@ -26,7 +26,11 @@ _NEVER_CONNECTION_NAMED = _SINGLE | {
 _NO_NAMES: tuple[bytes, ...] = ()
 _VALID_HOSTS: set[bytes] = set()
 _VALID_HOSTS_MAX = 4096
-_LENGTH_DIGITS_MAX = 19  # more than 9 EB; int() itself fails past 4,300 digits
+_LENGTH_DIGITS_MAX = 19  # int() itself fails past 4,300 digits
+_LENGTH_MAX = 2**63 - 1  # what every reader's integers can hold, JSON's of a check included
+HOST_KEPT_MAX_BYTES = 261  # a name of 255 (RFC 1035 2.3.4) and a port; longer ones are served, not remembered
+_REQUEST_LINE = re.compile(rb"([!-~]+) ([^\x00-\x20\x7f]+) ([!-~]*)")
+_MINOR_VERSIONS = {b"HTTP/1.0": 0, b"HTTP/1.1": 1}
 
 
 def join_repeated(headers: Headers) -> dict[bytes, bytes]:
@@ -40,22 +44,26 @@ def join_repeated(headers: Headers) -> dict[bytes, bytes]:
     return fields
 
 
+def parse_request_line(line: bytes) -> tuple[bytes, bytes, int]:
+    """(method, target, minor version). One space between them, no control bytes, HTTP/1.0 or 1.1 (RFC 9112 3).
+
+    llhttp would end the line at a bare LF and take it for HTTP/0.9. Raises RequestRefused.
+    """
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise RequestRefused(400, "request_line")
+    method, target, version = match.groups()
+    if version not in _MINOR_VERSIONS:
+        raise RequestRefused(400, "version")
+    return method, target, _MINOR_VERSIONS[version]
+
+
 def parse_request_head(start_line: bytes, headers: Headers, lines: list[bytes] | None = None) -> RequestHead:
     """Check one head and name its parts. start_line: without CRLF; headers: names lowered; lines: as they came.
 
     Raises RequestRefused with the status to answer; the connection must close after it (RFC 9112 2.2, 3.2, 6.1).
     """
-    parts = start_line.split(b" ")
-    if len(parts) != 3 or not parts[1]:
-        raise RequestRefused(400, "request_line")
-    method, target, version = parts
-    if version == b"HTTP/1.1":
-        minor_version = 1
-    elif version == b"HTTP/1.0":
-        minor_version = 0
-    else:
-        raise RequestRefused(400, "version")
-
+    method, target, minor_version = parse_request_line(start_line)
     fields = dict(headers)
     if len(fields) != len(headers):
         _refuse_repeated(headers)
@@ -92,8 +100,11 @@ def parse_request_head(start_line: bytes, headers: Headers, lines: list[bytes] |
 
 
 def _parse_length(value: bytes) -> int | None:
-    """A Content-Length's bytes: digits alone, at most 19 of them; None = not one (RFC 9110 8.6)."""
-    return int(value) if len(value) <= _LENGTH_DIGITS_MAX and value.isdigit() else None
+    """A Content-Length's bytes: digits alone, below 2^63; None = not one (RFC 9110 8.6)."""
+    if len(value) > _LENGTH_DIGITS_MAX or not value.isdigit():
+        return None
+    length = int(value)
+    return length if length <= _LENGTH_MAX else None
 
 
 LENGTHS: Memo[int | None] = Memo(_parse_length)
@@ -111,7 +122,7 @@ def _remember_host(host: bytes) -> bool:
     match = _HOST.match(host)
     if match is None or int(match[1] or 0) > 65535:
         return False
-    if len(_VALID_HOSTS) < _VALID_HOSTS_MAX and len(host) <= 255:
+    if len(_VALID_HOSTS) < _VALID_HOSTS_MAX and len(host) <= HOST_KEPT_MAX_BYTES:
         _VALID_HOSTS.add(host)
     return True
 

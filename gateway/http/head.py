@@ -14,7 +14,7 @@ from __future__ import annotations
 import httptools
 
 from gateway.errors import RequestRefused, ResponseRefused
-from gateway.http.framing import CONNECTION, check_response_head, parse_request_head
+from gateway.http.framing import CONNECTION, check_response_head, parse_request_head, parse_request_line
 from gateway.http.memo import FIELD_LINES, Memo
 from gateway.http.message import RequestHead, ResponseHead
 
@@ -51,11 +51,10 @@ def parse_request(raw: bytes, before: RequestHead | None = None) -> RequestHead:
 
 
 def _parse_request_line(line: bytes, before: RequestHead) -> RequestHead | None:
-    """The head of a usual request line before known header lines; None if it is not usual, or wrong."""
-    parts = line.split(b" ")
-    if len(parts) != 3 or parts[0] not in _USUAL_METHODS or parts[2] != b"HTTP/1.1" or before.minor_version != 1:
+    """The head of a usual request line before known header lines; None if it is not usual. Raises RequestRefused."""
+    method, target, minor_version = parse_request_line(line)
+    if method not in _USUAL_METHODS or minor_version == 0 or before.minor_version == 0:
         return None
-    method, target, _ = parts
     if not target.startswith(b"/") or b"#" in target:
         return None
     try:

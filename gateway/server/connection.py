@@ -38,13 +38,14 @@ _PROXY, _HEAD, _LENGTH, _CHUNKED, _DEAF = range(5)
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 _METHOD_ROOM_BYTES = 32
 _LINGER_S = 2.0
+_QUEUED_BODIES_MAX_BYTES = 65_536  # of pipelined requests that wait for their turn, with what came in the same read
 
 
 class DownstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_body_exchange", "_body_left", "_chunked", "_client", "_closing", "_held", "_is_busy", "_is_full",
-        "_last_head", "_listening", "_queue", "_reading", "_scanned", "_stage", "deadline_s", "exchange",
-        "half_closed", "loop", "peer", "server", "transport", "write_blocked",
+        "_last_head", "_listening", "_queue", "_reading", "_refused", "_scanned", "_stage", "_unsent_bytes",
+        "deadline_s", "exchange", "half_closed", "loop", "peer", "server", "transport", "write_blocked",
     )
 
     def __init__(self, server: Server, listening: Listening) -> None:
@@ -65,6 +66,8 @@ class DownstreamConnection(asyncio.Protocol):
         self._is_busy = False
         self._reading = True
         self._closing = False
+        self._refused = False
+        self._unsent_bytes = 0
         self._body_exchange: Exchange | None = None
         self.exchange: Exchange | None = None
         self.half_closed = False
@@ -109,8 +112,13 @@ class DownstreamConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.write_blocked = False
-        self.deadline_s = NEVER
-        if self.exchange is not None:
+        if self._closing:  # flushed: the client has a moment to close, too
+            self.deadline_s = self.loop.time() + _LINGER_S
+        elif self.exchange is None:
+            self._await_next()
+        else:
+            self.deadline_s = NEVER
+            self.update_reading()
             self.exchange.on_downstream_blocked(blocked=False)
 
     def data_received(self, data: bytes) -> None:
@@ -160,24 +168,25 @@ class DownstreamConnection(asyncio.Protocol):
         self.exchange = None
         if not keep_alive or self._closing:
             self.close()
-        elif not self._is_busy:
-            if self._queue or self._held or self._stage != _HEAD or not self._reading:
-                self._take(b"")
-            else:
-                self._rest()
+            return
+        self._await_next()
+        if not self._is_busy and (self._queue or self._held or self.half_closed or not self._reading):
+            self._take(b"")
 
     def close(self) -> None:
         """Flush and close; linger where the client may still be sending, or its reset would destroy our answer
         (RFC 9112 9.6)."""
+        lingers = self._body_exchange is not None or self._refused
         self._closing = True
         self._queue.clear()
         self._held = b""
-        linger = self._body_exchange is not None or self._stage == _DEAF
         self._stage = _DEAF
         self._body_exchange = None
         self._is_full = False
-        self.deadline_s = self.loop.time() + (_LINGER_S if linger else self.server.runtime.limits.body_timeout)
-        if linger and not self.half_closed and self.transport.can_write_eof() and not self.transport.is_closing():
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        patience_s = self.server.runtime.limits.body_timeout if self._unsent_bytes else _LINGER_S
+        self.deadline_s = self.loop.time() + patience_s
+        if lingers and not self.half_closed and self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
             self.update_reading()
         else:
@@ -198,8 +207,11 @@ class DownstreamConnection(asyncio.Protocol):
 
     def on_deadline(self) -> None:
         limits = self.server.runtime.limits
-        if self._closing or self.write_blocked:
-            if self.write_blocked and not self._closing:
+        if self._closing and 0 < self.transport.get_write_buffer_size() < self._unsent_bytes:
+            self._unsent_bytes = self.transport.get_write_buffer_size()  # slow, but it reads
+            self.deadline_s = self.loop.time() + limits.body_timeout
+        elif self._closing or self.write_blocked:
+            if not self._closing:
                 self.server.reject("slow_reader")
             self.abort()
         elif self._body_exchange is not None and self.exchange is self._body_exchange:
@@ -222,7 +234,7 @@ class DownstreamConnection(asyncio.Protocol):
             while self.exchange is None and self._queue:
                 self.exchange = self._queue.popleft()
                 self.exchange.start()
-            if self._is_full and len(self._queue) < self.server.runtime.limits.pipelined_requests:
+            if self._is_full and self._has_room():
                 self._is_full = False
                 data, self._held = self._held, b""
             if not data or self._is_full:
@@ -241,18 +253,27 @@ class DownstreamConnection(asyncio.Protocol):
         self._is_busy = False
         if self._body_exchange is not None or not self._reading or self._is_full:
             self.update_reading()
-        if self.exchange is None and not self._closing and self._stage == _HEAD:
+        if self.exchange is None and not self._closing:
             self._rest()
 
+    def _has_room(self) -> bool:
+        """Whether another request may be queued behind the one under way."""
+        queue = self._queue
+        return len(queue) < self.server.runtime.limits.pipelined_requests and (
+            sum([exchange.received_bytes for exchange in queue]) <= _QUEUED_BODIES_MAX_BYTES)
+
+    def _await_next(self) -> None:
+        """The next request has `keep_alive_timeout` to begin; empty lines do not begin one."""
+        self.deadline_s = self.loop.time() + self.server.runtime.limits.keep_alive_timeout
+
     def _rest(self) -> None:
-        """Between two requests."""
-        limits = self.server.runtime.limits
+        """Nothing can be done before more comes: of a head that has begun within `head_timeout`."""
         if self.half_closed or (self.server.draining and not self._held):
             self.close()
-        elif not self._held:
-            self.deadline_s = self.loop.time() + limits.keep_alive_timeout
-        elif self.deadline_s - self.loop.time() > limits.head_timeout:  # counts from the head's first byte
-            self.deadline_s = self.loop.time() + limits.head_timeout
+        elif self._held:
+            head_s = self.loop.time() + self.server.runtime.limits.head_timeout
+            if head_s < self.deadline_s:  # counts from the head's first byte
+                self.deadline_s = head_s
 
     def _take_head(self, data: bytes) -> bytes:
         if data[0] in b"\r\n":  # RFC 9112 2.2: empty lines before a request line
@@ -260,7 +281,7 @@ class DownstreamConnection(asyncio.Protocol):
             if not data:
                 return data
         limits = self.server.runtime.limits
-        if self.exchange is not None and len(self._queue) >= limits.pipelined_requests:
+        if self._queue and not self._has_room():
             self._is_full = True
             self._held = data
             return b""
@@ -373,6 +394,7 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _refuse(self, status: int, reason: str) -> bytes:
         """Answer and close, in its turn; nothing that follows on this connection is a request (http-cases I4)."""
+        self._refused = True
         self._stage = _DEAF
         self._held = b""
         self._run(Exchange.refused(self, status, reason))
@@ -380,6 +402,7 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _refuse_body(self, status: int, reason: str) -> None:
         exchange = self._body_exchange
+        self._refused = True
         self._stage = _DEAF
         if exchange is not None:
             exchange.on_request_broken(status, reason)

@@ -275,7 +275,7 @@ class Exchange:
             self._downstream.transport.write(out)
         if ended:
             self._end_answer(connection)
-        else:
+        elif not self._downstream.write_blocked:  # else the client is waited for
             connection.deadline_s = self._downstream.loop.time() + self._site.origin.idle_timeout_s
 
     def _write_head(self, head: ResponseHead) -> bytes:
@@ -322,7 +322,8 @@ class Exchange:
             self._retry_fresh(server)
             return
         self._count_origin_failure(reason)
-        self._note_failed(server)
+        if self._body_ended:  # an origin that gives up on a body that a client withholds is not ill
+            self._note_failed(server)
         if self._responding:
             self._break_off(self.status)
         else:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _TICK_S = 0.1
 _BACKLOG = 4096
+_TLS_SHUTDOWN_S = 5.0
 _STATUS_CLASSES = {status: f"{status // 100}xx" for status in range(100, 1000)}
 _METHODS = {method.encode(): method for method in (
     "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL",
@@ -79,10 +80,11 @@ class Server:
         def make() -> DownstreamConnection:
             return DownstreamConnection(self, listening)
 
-        if sock.family == socket.AF_UNIX:
-            server = await self.loop.create_unix_server(make, sock=sock, ssl=tls, backlog=_BACKLOG)
-        else:
-            server = await self.loop.create_server(make, sock=sock, ssl=tls, backlog=_BACKLOG)
+        handshake_s = self.runtime.limits.head_timeout if tls is not None else None
+        listen = self.loop.create_unix_server if sock.family == socket.AF_UNIX else self.loop.create_server
+        server = await listen(
+            make, sock=sock, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=handshake_s,
+            ssl_shutdown_timeout=_TLS_SHUTDOWN_S if tls is not None else None)
         self._servers.append(server)
 
     def use(self, runtime: Runtime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.config import Config
 from gateway.http.client_address import ClientFinder
 from gateway.http.forwarding import NameTable, request_names
+from gateway.http.framing import HOST_KEPT_MAX_BYTES
 from gateway.http.message import RequestHead
 from gateway.metrics import Metrics
 from gateway.origin.origin import Origin
@@ -69,7 +70,7 @@ class Runtime:
     def _candidates(self, host: bytes) -> tuple[Site, ...]:
         name = host_name(host)
         found = tuple(site for site in self.sites if site.has_host(name))
-        if len(self._by_host) < _CACHE_MAX:
+        if len(self._by_host) < _CACHE_MAX and len(host) <= HOST_KEPT_MAX_BYTES:
             self._by_host[host] = found
         return found
 
