@@ -115,7 +115,8 @@ class Worker:
         pools = [client.pool for client in runtime.protections]
         metrics.protection_connections.values[("idle",)] = sum(pool.idle_count for pool in pools)
         metrics.protection_connections.values[("busy",)] = sum(pool.busy_count for pool in pools)
-        metrics.protection_breaker_state.values[()] = max((c.breaker.state for c in runtime.protections), default=CLOSED)
+        states = [client.breaker.state for client in runtime.protections]
+        metrics.protection_breaker_state.values[()] = max(states, default=CLOSED)
         for client in runtime.protections:
             opened = client.pool.opened_count
             metrics.protection_connections_opened.values[()] += opened - self._opened.get(client, 0)

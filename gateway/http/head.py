@@ -96,7 +96,7 @@ def _parse_whole_request(raw: bytes) -> RequestHead:
 def parse_response(raw: bytes, before: ResponseHead | None = None) -> ResponseHead:
     """One response's head, an interim one too. raw: from the status line to the empty line. Raises ResponseRefused.
 
-    before: the connection's last final head: an answer that is repeated (the same file within a second) is the same head.
+    before: the connection's last final head. An answer that is repeated (a file within a second) is the same head.
     """
     global _response_parser
     if before is not None and raw == before.raw:

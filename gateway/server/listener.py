@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
@@ -49,6 +50,7 @@ class Server:
         self.metrics = metrics
         self.access_log = access_log
         self.draining = False
+        self._emptied = asyncio.Event()
         self.connections: set[DownstreamConnection] = set()
         self.addresses: list[tuple[str, int]] = []
         self._retired: list[Runtime] = []
@@ -100,9 +102,10 @@ class Server:
             server.close()
         for connection in list(self.connections):
             connection.drain()
-        deadline_s = self.loop.time() + timeout_s
-        while self.connections and self.loop.time() < deadline_s:
-            await asyncio.sleep(min(_TICK_S, max(deadline_s - self.loop.time(), 0)))
+        if self.connections:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._emptied.wait()
         self.stop()
 
     def stop(self) -> None:
@@ -127,6 +130,8 @@ class Server:
 
     def forget(self, connection: DownstreamConnection) -> None:
         self.connections.discard(connection)
+        if self.draining and not self.connections:
+            self._emptied.set()
 
     def reject(self, reason: str) -> None:
         self._rejected[(reason,)] += 1
