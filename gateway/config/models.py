@@ -93,6 +93,16 @@ def _not_empty(items: tuple[T, ...]) -> tuple[T, ...]:
     return items
 
 
+def _within(pool: AnySection, key: str, max_connections: int) -> AnySection:
+    """The pool whose `key` is at most max_connections: a default follows it, a value that was given is an error."""
+    value = getattr(pool, key)
+    if value <= max_connections:
+        return pool
+    if key in pool.model_fields_set:
+        report([Finding((key,), value, f"at most max_connections ({max_connections})")])
+    return pool.model_copy(update={key: max_connections})
+
+
 # --- listeners ---
 
 
@@ -123,22 +133,21 @@ class Listener(Section):
 
 
 class OriginPool(Section):
-    """Kept connections to the servers of one site, per worker."""
+    """Kept connections to the servers of one site. A server has a pool of its own in each worker."""
 
     max_connections: Count = _setting(
-        512, "Connections per worker, busy and idle; over it requests wait. Spares the servers."
+        512, "Connections per server and worker, busy and idle; over it requests wait. Spares the servers."
     )
     max_idle: CountOrZero = _setting(
-        128, "Idle connections kept per worker; at most max_connections. A quarter outlives a lull."
+        128,
+        "Idle connections kept per server and worker, at most max_connections; not set, a smaller max_connections "
+        "counts. A quarter outlives a lull.",
     )
     idle_timeout: Duration = _setting("55s", "Idle time before closing; below the 60s after which most servers close.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.max_idle > self.max_connections:
-            expected = f"at most max_connections ({self.max_connections})"
-            report([Finding(("max_idle",), self.max_idle, expected)])
-        return self
+        return _within(self, "max_idle", self.max_connections)
 
 
 class ActiveHealth(Section):
@@ -201,15 +210,15 @@ class ProtectionPool(Section):
         256, "Connections per worker, far above what short checks need. When all are busy a check waits in its budget."
     )
     warm: CountOrZero = _setting(
-        8, "Connections opened before they are needed, as TLS would eat a check's budget; at most max_connections."
+        8,
+        "Connections opened before they are needed, as TLS would eat a check's budget; at most max_connections; not "
+        "set, a smaller max_connections counts.",
     )
     idle_timeout: Duration = _setting("55s", "Idle time before closing; below the 60s after which most servers close.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.warm > self.max_connections:
-            report([Finding(("warm",), self.warm, f"at most max_connections ({self.max_connections})")])
-        return self
+        return _within(self, "warm", self.max_connections)
 
 
 class Breaker(Section):

@@ -47,6 +47,14 @@ def test_example_is_valid(monkeypatch, name):
     assert parse_config(config.dump(reveal_secrets=True)) == config
 
 
+@pytest.mark.parametrize("name", ["gateway.yaml", "datadome.yaml", "development.yaml"])
+def test_example_expressions_are_anchored_at_the_path(monkeypatch, name):
+    """One that matched anywhere would let a client leave a check out with a path of its own making."""
+    monkeypatch.setenv("PROTECTION_API_KEY", "k-real")
+    for expression in load_config(EXAMPLES / name).protection.exclude:
+        assert expression.startswith("^[^/]+/")
+
+
 def test_example_in_every_commented_line_is_valid(tmp_path):
     """What gateway.yaml shows in comments is true: with the comments taken away it is another valid file."""
     lines = (EXAMPLES / "gateway.yaml").read_text().split("\n\n", 1)[1].splitlines()
@@ -154,7 +162,9 @@ def test_problem_of_several_values_stands_at_the_key():
 
 
 def test_problem_of_a_merged_section_stands_where_the_site_overrides():
-    text = "sites:\n- hosts: [a]\n  protection:\n    pool:\n      max_connections: 2\n"
+    text = (
+        "sites:\n- hosts: [a]\n  protection:\n    pool:\n      max_connections: 2\nprotection:\n  pool:\n    warm: 4\n"
+    )
     assert lines_of(text) == [(4, "sites[0].protection.pool.warm")]
 
 

@@ -556,6 +556,21 @@ def test_site_override_is_checked_against_the_merged_section():
     parse_config({"protection": {"pool": {"max_connections": 999}}, "sites": [{"protection": {"pool": {"warm": 998}}}]})
 
 
+@pytest.mark.parametrize(("max_connections", "warm", "max_idle"), [(1, 1, 1), (8, 8, 8), (127, 8, 127), (129, 8, 128)])
+def test_pool_defaults_follow_a_smaller_max_connections(max_connections, warm, max_idle):
+    pool = {"max_connections": max_connections}
+    config = parse_config({"protection": {"pool": pool}, "sites": [{"origin": {"pool": pool}}]})
+    assert config.protection.pool.warm == config.sites[0].protection.pool.warm == warm
+    assert config.sites[0].origin.pool.max_idle == max_idle
+    assert parse_config(config.dump(reveal_secrets=True)) == config
+
+
+def test_pool_value_given_over_a_smaller_max_connections_is_an_error():
+    """128 is the default, but who writes it means it."""
+    found = problem_of({"sites": [{"origin": {"pool": {"max_connections": 4, "max_idle": 128}}}]})
+    assert found == ("sites[0].origin.pool.max_idle", "128", "at most max_connections (4)")
+
+
 def test_site_names_are_unique():
     found = problem_of({"sites": [{"hosts": ["a"]}, {"hosts": ["A", "b"], "paths": ["/x"]}]})
     assert found == ("sites[1].name", "'a'", "a name that no other site has (null takes the first of hosts)")
