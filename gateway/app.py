@@ -19,6 +19,7 @@ from gateway.control import run_child
 from gateway.logs import AccessLog
 from gateway.metrics import Metrics
 from gateway.origin.health import watch
+from gateway.origin.server import OriginServer
 from gateway.protection.breaker import CLOSED
 from gateway.protection.client import ProtectionClient
 from gateway.server.listener import Server
@@ -70,10 +71,20 @@ class Worker:
         runtime = await self._build(config)
         self.server.use(runtime)
         self._watch(runtime)
+        self._switch_access_log(config)
         self.config = config
-        if self._access_log is not None:
-            self._access_log.reopen()
         self._builder.close_unused(runtime)
+
+    def _switch_access_log(self, config: Config) -> None:
+        """Another target, or the same one opened anew (log rotation)."""
+        if config.logging.access_log == self.config.logging.access_log:
+            if self._access_log is not None:
+                self._access_log.reopen()
+            return
+        old, self._access_log = self._access_log, _open_access_log(config)
+        self.server.access_log = self._access_log
+        if old is not None:
+            old.close()
 
     async def drain(self) -> None:
         """Finish what is in flight, for at most `drain_timeout`, then stop."""
@@ -118,10 +129,11 @@ class Worker:
         states = [client.breaker.state for client in runtime.protections]
         metrics.protection_breaker_state.values[()] = max(states, default=CLOSED)
         for client in runtime.protections:
-            opened = client.pool.opened_count
-            metrics.protection_connections_opened.values[()] += opened - self._opened.get(client, 0)
-            self._opened[client] = opened
+            metrics.protection_connections_opened.values[()] += client.pool.opened_count - self._opened.get(client, 0)
+        self._opened = {client: client.pool.opened_count for client in runtime.protections}
         now_s = self.server.loop.time()
+        metrics.origin_connections.values.clear()  # a reload may have taken sites away
+        metrics.origin_healthy.values.clear()
         for site in runtime.sites:
             servers = site.origin.servers
             metrics.origin_connections.values[(site.name,)] = sum(len(server.pool.connections) for server in servers)
@@ -136,7 +148,7 @@ class Worker:
                 found.append({"part": f"protection {client.pool.address.text}", "reason": reason})
         for site in self.server.runtime.sites:
             found.extend(
-                {"part": f"origin {server.name} of site {site.name}", "reason": "ejected after consecutive failures"}
+                {"part": f"origin {server.name} of site {site.name}", "reason": _why_unhealthy(server)}
                 for server in site.origin.servers if not server.is_healthy(now_s))
         return found
 
@@ -177,6 +189,10 @@ class WorkerPart:
 
     def report(self) -> tuple[dict[str, Any], list[dict[str, str]]]:
         return self.worker.report()
+
+
+def _why_unhealthy(server: OriginServer) -> str:
+    return "ejected after consecutive failures" if server.active_ok else "the active health check fails"
 
 
 def _open_access_log(config: Config) -> AccessLog | None:

@@ -65,11 +65,16 @@ class Builder:
         """Raises OSError (ssl.SSLError is one) if a certificate or an authority of an origin cannot be used."""
         new: list[NewClient] = []
         sites = []
-        for settings in config.sites:
-            checker = self._build_checker(config, settings.protection, new)
-            origin = Origin(settings.origin, max_head_bytes=config.limits.response_head_bytes)
-            sites.append(Site(
-                settings.name, list(settings.hosts), list(settings.paths), origin, checker, self._metrics))
+        try:
+            for settings in config.sites:
+                checker = self._build_checker(config, settings.protection, new)
+                origin = Origin(settings.origin, max_head_bytes=config.limits.response_head_bytes)
+                sites.append(Site(
+                    settings.name, list(settings.hosts), list(settings.paths), origin, checker, self._metrics))
+        except OSError:
+            for made in new:  # they never got ready: the next attempt must not find them
+                del self._clients[_client_key(made.settings)]
+            raise
         used = dict.fromkeys(site.checker.client for site in sites if site.checker.client is not None)
         return Built(Runtime(config, sites, list(used)), tuple(new))
 

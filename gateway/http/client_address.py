@@ -53,8 +53,7 @@ class ClientFinder:
     def of_peer(self, peer: Peer) -> Client:
         """For a peer that is not a trusted proxy: the same for every request of its connection."""
         address = _plain(peer.address)
-        lines = b"x-forwarded-for: %b\r\nx-real-ip: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-port: %d\r\n" % (
-            address.encode(), address.encode(), peer.protocol.encode(), peer.port)
+        lines = _forwarded_lines(address.encode(), address, peer.protocol, peer.port)
         reason = "the connection's peer is not a trusted proxy"
         return Client(address, peer.protocol, peer.port, False, reason, lines)
 
@@ -63,18 +62,13 @@ class ClientFinder:
         fields = head.fields
         nearest = _plain(peer.address)
         address, reason = self._walk(nearest, fields.get(self.header, b""))
-        protocol = fields.get(b"x-forwarded-proto", b"").lower().decode("latin-1")
+        protocol = _first(fields.get(b"x-forwarded-proto", b"")).lower().decode("latin-1")
         if protocol not in ("http", "https"):
             protocol = peer.protocol
-        port = _port(fields.get(b"x-forwarded-port", b""), peer.port)
+        port = _port(_first(fields.get(b"x-forwarded-port", b"")), peer.port)
         hops = fields.get(b"x-forwarded-for", b"")
         via_peer = hops + b", " + nearest.encode() if hops else nearest.encode()
-        lines = [b"x-forwarded-for: %b\r\nx-real-ip: %b\r\n" % (via_peer, address.encode())]
-        if b"x-forwarded-proto" not in fields:
-            lines.append(b"x-forwarded-proto: %b\r\n" % protocol.encode())
-        if b"x-forwarded-port" not in fields:
-            lines.append(b"x-forwarded-port: %d\r\n" % port)
-        return Client(address, protocol, port, True, reason, b"".join(lines))
+        return Client(address, protocol, port, True, reason, _forwarded_lines(via_peer, address, protocol, port))
 
     def _walk(self, peer: str, value: bytes) -> tuple[str, str]:
         """Right to left over trusted hops to the first address that is not one of them (at most 64 hops)."""
@@ -130,6 +124,18 @@ def _forwarded_for(element: str) -> str:
         if name.lower() == "for":
             return value
     return "unknown" if element.strip() else ""
+
+
+def _forwarded_lines(hops: bytes, address: str, protocol: str, port: int) -> bytes:
+    """The origin gets what the check gets: our finding. A Unix socket has no port to tell."""
+    lines = b"x-forwarded-for: %b\r\nx-real-ip: %b\r\nx-forwarded-proto: %b\r\n" % (
+        hops, address.encode(), protocol.encode())
+    return lines + b"x-forwarded-port: %d\r\n" % port if port else lines
+
+
+def _first(value: bytes) -> bytes:
+    """What the outermost of several proxies wrote."""
+    return value.partition(b",")[0].strip()
 
 
 def _port(value: bytes, default: int) -> int:

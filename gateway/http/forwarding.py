@@ -18,7 +18,10 @@ _DERIVED_MAX = 4  # a connection's decisions remove one or two sets of names
 _NOT_PLAIN = re.compile(rb"[^a-z0-9-]")
 
 # Re-made or consumed by the gateway on every request, whoever sent it.
-_REWRITTEN = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"via", b"x-forwarded-for", b"x-real-ip"}
+_REWRITTEN = HOP_BY_HOP | {
+    b"host", b"content-length", b"expect", b"via", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port",
+    b"x-real-ip",
+}
 # Believed from a trusted proxy, replaced or removed from anyone else (http-cases P05).
 _TRUSTED_ONLY = frozenset({
     b"forwarded", b"x-request-id", b"true-client-ip", b"cf-connecting-ip", b"x-client-ip", b"x-cluster-client-ip",

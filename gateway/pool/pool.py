@@ -50,7 +50,7 @@ class Pool:
         self.opened_count = 0
         self.last_error = ""
         self._tls = tls
-        self._server_name = server_name or (address.host if tls else None)
+        self._server_name = (server_name or address.host) if tls else None
         self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
         self._waiting: dict[User, tuple[float, bool]] = {}  # since when, and was the pool full then
@@ -83,6 +83,8 @@ class Pool:
         if len(self._waiting) >= self.limits.max_waiting or self._closed:
             return False
         self._waiting[user] = (self._loop.time(), self.is_full)
+        if self._idle and len(self._open) + len(self._opening) >= self.limits.max_connections:
+            self._idle[0].discard()  # its place is wanted for a fresh one
         if len(self._opening) < len(self._waiting):
             self._start_opening()
         return True
@@ -189,7 +191,7 @@ class Pool:
                         make, address.host, address.port, ssl=self._tls, server_hostname=self._server_name)
         except TimeoutError:
             self._fail("timeout", f"no connection within {self.limits.connect_timeout_s:g} s")
-        except OSError as error:  # ssl.SSLError is one
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError, a host name beyond IDNA a ValueError
             self._fail("connect", str(error)[:200])
         else:
             self.opened_count += 1
@@ -199,6 +201,8 @@ class Pool:
             elif connection.is_usable:  # it may have been closed again while this task waited for its turn
                 self._open.add(connection)
                 self.take_back(connection)
+            else:
+                self._fail("connect", "closed as soon as it was open")
 
     def _fail(self, reason: str, text: str) -> None:
         self.last_error = text

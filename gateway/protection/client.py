@@ -24,6 +24,7 @@ from gateway.protection.breaker import CLOSED, Breaker
 from gateway.protection.decision import Decision, decide, failure
 from gateway.protection.encoding import CONTENT_TYPES
 
+_log = get("protection")
 # What the breaker counts besides 5xx (contract section 4).
 _BREAKER_REASONS = frozenset({"timeout", "connect", "reset", "protocol", "oversized"})
 
@@ -113,7 +114,7 @@ class ProtectionClient:
         self.last_failure = ""
         self._strict = strict
         self._enforce_429 = enforce_429
-        self._errors = RateLimited(get("protection"), 10.0)
+        self._errors = RateLimited(_log, 10.0)
         self._calls: deque[Call] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._duration: Cell = metrics.protection_duration.child((endpoint,))
@@ -183,9 +184,11 @@ class ProtectionClient:
         self._duration.observe(now_s - call.started_s)
         reason = decision.reason
         if reason and (reason in _BREAKER_REASONS or (reason == "status" and decision.status >= 500)):
-            self.breaker.failed(now_s)
+            if self.breaker.failed(now_s):
+                _log.error("breaker opened", api=self.pool.address.text, reason=reason)
         elif self.breaker.state and reason != "pool_full":  # that says nothing about the API
-            self.breaker.succeeded()
+            if self.breaker.succeeded():
+                _log.info("breaker closed", api=self.pool.address.text)
         asker, call.asker = call.asker, None
         call.connection = None
         self._count(decision, asker)

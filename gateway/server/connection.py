@@ -116,6 +116,8 @@ class DownstreamConnection(asyncio.Protocol):
             self.deadline_s = self.loop.time() + _LINGER_S
         elif self.exchange is None:
             self._await_next()
+            if not self._is_busy:
+                self._take(b"")
         else:
             self.deadline_s = NEVER
             self.update_reading()
@@ -144,6 +146,10 @@ class DownstreamConnection(asyncio.Protocol):
             client = self._client = clients.of_peer(self.peer)
         return client
 
+    def forget_client(self) -> None:
+        """The trusted proxies may have changed: find out anew."""
+        self._client = None
+
     @property
     def is_last(self) -> bool:
         """Whether the answer under way is the connection's last, whatever the request says."""
@@ -169,8 +175,10 @@ class DownstreamConnection(asyncio.Protocol):
         if not keep_alive or self._closing:
             self.close()
             return
-        self._await_next()
-        if not self._is_busy and (self._queue or self._held or self.half_closed or not self._reading):
+        if not self.write_blocked:  # else the slow reader's deadline goes on
+            self._await_next()
+        ends = self.half_closed or self.server.draining
+        if not self._is_busy and (self._queue or self._held or ends or not self._reading):
             self._take(b"")
 
     def close(self) -> None:
@@ -213,6 +221,8 @@ class DownstreamConnection(asyncio.Protocol):
         elif self._closing or self.write_blocked:
             if not self._closing:
                 self.server.reject("slow_reader")
+                if self.exchange is not None:
+                    self.exchange.reason = "slow_reader"
             self.abort()
         elif self._body_exchange is not None and self.exchange is self._body_exchange:
             self.deadline_s = self.loop.time() + limits.body_timeout
@@ -231,12 +241,14 @@ class DownstreamConnection(asyncio.Protocol):
         """Parse what is there, one message after the other, and start what can start."""
         self._is_busy = True
         while True:
-            while self.exchange is None and self._queue:
+            while self.exchange is None and self._queue and not self.write_blocked:
                 self.exchange = self._queue.popleft()
                 self.exchange.start()
             if self._is_full and self._has_room():
                 self._is_full = False
                 data, self._held = self._held, b""
+            if data and self._is_full:
+                self._held = data
             if not data or self._is_full:
                 break
             stage = self._stage
@@ -253,7 +265,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._is_busy = False
         if self._body_exchange is not None or not self._reading or self._is_full:
             self.update_reading()
-        if self.exchange is None and not self._closing:
+        if self.exchange is None and not self._queue and not self._closing:
             self._rest()
 
     def _has_room(self) -> bool:
@@ -319,7 +331,8 @@ class DownstreamConnection(asyncio.Protocol):
         self._run(exchange)
 
     def _run(self, exchange: Exchange) -> None:
-        if self.exchange is None:
+        # Nothing is started for a client that does not read: every answer would be kept here for it.
+        if self.exchange is None and not self._queue and not self.write_blocked:
             self.exchange = exchange
             self.deadline_s = NEVER
             exchange.start()
@@ -386,6 +399,7 @@ class DownstreamConnection(asyncio.Protocol):
         if address is not None:
             self._set_peer(address)
         self._stage = _HEAD
+        self._scanned = 0
         return data[size:]
 
     def _set_peer(self, address: str) -> None:

@@ -151,17 +151,18 @@ class Exchange:
 
     def _forward(self, tried: OriginServer | None = None) -> None:
         if self.head.connection_names and self.head.upgrade == b"websocket":
-            self._reply_error(501, keep_alive=False)  # what follows a handshake is not HTTP
+            self.outcome = "rejected"
+            self._reject(501, "websocket")  # and close: what follows a handshake is not HTTP
             return
         origin = self._site.origin
-        if tried is None:
-            self._retries_left = origin.retries
-            self._origin_started_s = perf_counter()
         server = origin.choose(self._downstream.loop.time(), tried)
         if server is None:
             self._count_origin_failure("no_healthy")
             self._reply_error(503)
             return
+        if tried is None:
+            self._retries_left = origin.retries
+            self._origin_started_s = perf_counter()
         self._state = _CONNECTING
         self._server = server
         server.outstanding += 1
@@ -217,6 +218,8 @@ class Exchange:
             if head.expects_continue and not self.received_bytes:
                 downstream.transport.write(CONTINUE)
             downstream.update_reading()
+        if downstream.write_blocked:
+            self.on_downstream_blocked(blocked=True)
 
     # 4. the request's body
 
@@ -232,7 +235,10 @@ class Exchange:
             connection = self._connection
             assert connection is not None
             connection.write(self._frame_body(piece, ended=ended))
-            if ended:
+            if self._responding:  # an answer that came early: what moves is the body
+                if not self._downstream.write_blocked:
+                    connection.deadline_s = self._downstream.loop.time() + self._site.origin.idle_timeout_s
+            elif ended:
                 connection.deadline_s = self._downstream.loop.time() + self._site.origin.response_timeout_s
         elif self._state != _DONE and piece:
             self._pending = [*(self._pending or ()), piece]  # of one read: a piece or two
@@ -253,7 +259,7 @@ class Exchange:
             self.reason = reason
             self._downstream.server.reject(reason)
             if self._responding:
-                self._break_off(status)
+                self._break_off()
             else:
                 self._reply_error(status, keep_alive=False)
 
@@ -325,7 +331,7 @@ class Exchange:
         if self._body_ended:  # an origin that gives up on a body that a client withholds is not ill
             self._note_failed(server)
         if self._responding:
-            self._break_off(self.status)
+            self._break_off()
         else:
             self._reply_error(502)
 
@@ -345,7 +351,7 @@ class Exchange:
         self._count_origin_failure("idle_timeout" if self._responding else "response_timeout")
         self._note_failed(server)
         if self._responding:
-            self._break_off(self.status)
+            self._break_off()
         else:
             self._reply_error(504)
 
@@ -410,8 +416,8 @@ class Exchange:
         if self._started_s:
             self._record()
 
-    def _break_off(self, status: int) -> None:
-        self.status = status
+    def _break_off(self) -> None:
+        """The answer has begun and cannot be completed; the status is what the client has seen."""
         self._state = _DONE
         self._record()
         self._downstream.exchange = None
@@ -456,6 +462,6 @@ class Exchange:
         started_s = self._origin_started_s
         if started_s:
             waited_s = now_s - started_s  # an exchange that asked an origin ends with its answer
-            origin_s = (self._origin_head_s or now_s) - started_s
+            origin_s = self._origin_head_s - started_s if self._origin_head_s else 0.0
         self._downstream.server.record(
             self, self._site, now_s - self._started_s, checked_s, origin_s, checked_s + waited_s)

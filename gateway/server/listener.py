@@ -94,6 +94,8 @@ class Server:
         old, self.runtime = self.runtime, runtime
         old.retire(self.loop.time())
         self._retired.append(old)
+        for connection in self.connections:
+            connection.forget_client()
 
     async def drain(self, timeout_s: float) -> None:
         """Accept no more, finish the exchanges in flight; what is left after timeout_s is broken off."""

@@ -92,3 +92,44 @@ async def test_origin_that_gives_up_on_a_withheld_body_is_not_ejected(edge):
         client.send(b"POST /a HTTP/1.1\r\n" + HOST + b"Content-Length: 10\r\n\r\nx")
         assert (await client.read_response()).status == 502
     await world.is_alive()
+
+
+async def test_pipeline_of_a_client_that_does_not_read_is_not_answered_into_memory(edge):
+    """One answer waits in the gateway, the other requests in the queue and in the kernel."""
+    world = await edge()
+    world.origin.default = lambda request: answer(b"x" * 8_000_000 if request.target == b"/a" else b"")
+    async with await world.connect() as client:
+        client.send(GET * 16)
+        await world.origin.received(1)
+        await world.is_alive()  # on another connection: by then the first one's pause has been seen
+        assert len([r for r in world.origin.requests if r.target == b"/a"]) <= 2
+
+
+async def test_proxy_header_in_pieces_does_not_hide_the_end_of_the_head(edge):
+    world = await edge({
+        "listeners": [{"address": "127.0.0.1:0", "proxy_protocol": True}],
+        "client_ip": {"trusted_proxies": ["127.0.0.0/8"]},
+    })
+    header = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n"
+    async with await world.connect() as client:
+        for at in range(len(header)):
+            client.send(header[at:at + 1])
+            await asyncio.sleep(0)
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await client.read_response()).status == 200
+    assert world.protection.payload()["IP"] == "192.0.2.7"
+
+
+async def test_drain_ends_a_connection_whose_answer_began_before_it(edge):
+    """Its head could not say `Connection: close` any more; the drain must not wait for the client."""
+    world = await edge({"drain_timeout": "60s"})
+    gate = asyncio.Event()
+    world.origin.scripts.append([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no", gate, b"k"])
+    async with await world.connect() as client:
+        client.send(GET)
+        await client.read_head()
+        draining = asyncio.ensure_future(world.gateway.drain())
+        await asyncio.sleep(0)
+        gate.set()
+        assert await client.read_to_end() == b"ok"
+        await draining

@@ -41,7 +41,10 @@ def test_trusted_peer_without_headers_is_the_client() -> None:
 def test_trusted_peer_with_headers_is_believed_and_the_chain_grows() -> None:
     client = found(b"X-Forwarded-For: 192.0.2.7", b"X-Forwarded-Proto: HTTPS", b"X-Forwarded-Port: 443")
     assert (client.address, client.protocol, client.port) == ("192.0.2.7", "https", 443)
-    assert client.forwarded == b"x-forwarded-for: 192.0.2.7, 10.0.0.1\r\nx-real-ip: 192.0.2.7\r\n"
+    assert client.forwarded == (
+        b"x-forwarded-for: 192.0.2.7, 10.0.0.1\r\nx-real-ip: 192.0.2.7\r\n"
+        b"x-forwarded-proto: https\r\nx-forwarded-port: 443\r\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,7 +108,7 @@ def test_single_address_header_is_taken_whole_or_not_at_all() -> None:
     ("line", "protocol"),
     [
         (b"X-Forwarded-Proto: ftp", "http"),
-        (b"X-Forwarded-Proto: https, http", "http"),
+        (b"X-Forwarded-Proto: https, http", "https"),
         (b"X-Forwarded-Proto: HTTPS", "https"),
     ],
 )
