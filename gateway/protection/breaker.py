@@ -14,12 +14,12 @@ CLOSED, HALF_OPEN, OPEN = 0, 1, 2
 class Breaker:
     """failures: how many within window_s open it; open_s: how long no call is made. Times are monotonic seconds."""
 
-    __slots__ = ("_failed_at", "_failures", "_open_s", "_opened_at", "_probe_at", "_window_s", "state")
+    __slots__ = ("_failed_at", "_failures", "_opened_at", "_probe_at", "_window_s", "open_s", "state")
 
     def __init__(self, failures: int, window_s: float, open_s: float) -> None:
         self._failures = failures
         self._window_s = window_s
-        self._open_s = open_s
+        self.open_s = open_s
         self._failed_at: deque[float] = deque(maxlen=failures)
         self._opened_at = 0.0
         self._probe_at: float | None = None
@@ -29,10 +29,10 @@ class Breaker:
         """Whether a call may be made now. In half-open state the caller that gets True is the probe."""
         if self.state == CLOSED:
             return True
-        if self.state == OPEN and now_s - self._opened_at >= self._open_s:
+        if self.state == OPEN and now_s - self._opened_at >= self.open_s:
             self.state = HALF_OPEN
             self._probe_at = None
-        if self.state == OPEN or (self._probe_at is not None and now_s - self._probe_at < self._open_s):
+        if self.state == OPEN or (self._probe_at is not None and now_s - self._probe_at < self.open_s):
             return False  # a probe that never reports (its client went away) frees its place after open_s
         self._probe_at = now_s
         return True

@@ -25,6 +25,8 @@ from gateway.protection.decision import Decision, decide, failure
 from gateway.protection.encoding import CONTENT_TYPES
 
 _log = get("protection")
+# How long a failed check is news. An idle worker makes no check that could show that the API is back.
+FAILURE_NEWS_S = 30.0
 # What the breaker counts besides 5xx (contract section 4).
 _BREAKER_REASONS = frozenset({"timeout", "connect", "reset", "protocol", "oversized"})
 
@@ -112,6 +114,8 @@ class ProtectionClient:
         self.timeout_s = timeout_s
         self.max_answer_bytes = max_answer_bytes
         self.last_failure = ""
+        self.encoding_doubt = ""  # why the encoding is not settled yet (gateway.protection.negotiation)
+        self._failed_at_s = 0.0
         self._strict = strict
         self._enforce_429 = enforce_429
         self._errors = RateLimited(_log, 10.0)
@@ -124,12 +128,17 @@ class ProtectionClient:
 
     @property
     def degraded_reason(self) -> str:
-        """Why requests are not protected as they should be, or "" while they are."""
-        if self.breaker.state != CLOSED:
+        """Why requests are not protected as they should be, or "" while they are, as far as the last 30 s tell."""
+        quiet_s = time.monotonic() - self._failed_at_s
+        if self.breaker.state != CLOSED and quiet_s < self.breaker.open_s + FAILURE_NEWS_S:
             return f"breaker open, last failure: {self.last_failure}"
+        if self.encoding_doubt:
+            return self.encoding_doubt
+        if not self.last_failure or quiet_s >= FAILURE_NEWS_S:
+            return ""
         if self.last_failure == "unauthorized":
             return "the API refuses the key or the payload (400)"
-        return f"last check failed: {self.last_failure}" if self.last_failure else ""
+        return f"last check failed: {self.last_failure}"
 
     def use_encoding(self, encoding: str) -> None:
         """`json` or `form`, for every call from now on."""
@@ -197,7 +206,9 @@ class ProtectionClient:
         self._checks[(decision.verdict,)] += 1
         if decision.reason:
             self._failures[(decision.reason,)] += 1
-            self.last_failure = decision.reason
+            if decision.reason != "breaker_open":  # a consequence: it would hide the cause
+                self.last_failure = decision.reason
+                self._failed_at_s = time.monotonic()
             self._log_failure(decision)
         elif self.last_failure:
             self.last_failure = ""

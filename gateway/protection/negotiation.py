@@ -17,6 +17,8 @@ from gateway.protection.payload import PayloadBuilder
 
 FIRST_TRY_S = 2.0
 REPEAT_S = 30.0
+UNANSWERED = "the API has not said yet which encoding it takes, form is used until it does"
+REFUSED = "the API refuses JSON and form alike, form is used until it takes one: is the key right?"
 _log = get("protection")
 
 
@@ -28,43 +30,43 @@ class Negotiation:
         self._builder = builder
 
     async def first(self) -> bool:
-        """At start, for at most 2 s; False: nobody answered, the encoding is `form` until `until_settled` succeeds."""
-        try:
-            async with asyncio.timeout(FIRST_TRY_S):
-                settled = await self._settle()
-        except TimeoutError:
-            settled = False
+        """At start, for at most 2 s; False: the encoding is `form` until `until_settled` succeeds."""
+        settled = await self._attempt()
         if not settled:
             self._client.use_encoding("form")
-            _log.warning("the Protection API does not answer, using form encoding until it does",
-                         api=self._client.pool.address.text, error=self._client.pool.last_error)
         return settled
 
     async def until_settled(self) -> None:
-        """Repeat every 30 s until the API has answered."""
+        """Repeat every 30 s until the API takes an encoding. Until then `encoding_doubt` says why not."""
         while True:
             await asyncio.sleep(REPEAT_S)
-            try:
-                async with asyncio.timeout(FIRST_TRY_S):
-                    if await self._settle():
-                        return
-            except TimeoutError:
-                continue
+            if await self._attempt():
+                return
 
-    async def _settle(self) -> bool:
+    async def _attempt(self) -> bool:
+        try:
+            async with asyncio.timeout(FIRST_TRY_S):
+                doubt = await self._settle()
+        except TimeoutError:
+            doubt = UNANSWERED
+        known, self._client.encoding_doubt = self._client.encoding_doubt, doubt
+        if doubt and doubt != known:
+            _log.warning("encoding not settled", why=doubt, api=self._client.pool.address.text,
+                         error=self._client.pool.last_error)
+        return not doubt
+
+    async def _settle(self) -> str:
+        """Ask; "" when the API has taken an encoding, which is used from now on, else why there is none."""
         for encoding in ("json", "form"):
             accepted = await self._try(encoding)
             if accepted is None:
-                return False
+                return UNANSWERED
             if accepted:
                 self._client.use_encoding(encoding)
                 _log.info("encoding negotiated with the Protection API", encoding=encoding,
                           api=self._client.pool.address.text)
-                return True
-        self._client.use_encoding("form")
-        _log.error("the Protection API refuses JSON and form alike: is the key right?",
-                   api=self._client.pool.address.text)
-        return True
+                return ""
+        return REFUSED
 
     def message(self, encoding: str) -> bytes:
         """The probe call in this encoding: it describes a request that nobody sent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from fakes import RecordingProtection, ScriptSource, Step, decision, eventually
 from gateway.metrics import Metrics
 from gateway.pool.address import parse_server
 from gateway.pool.pool import Pool, PoolLimits
+from gateway.protection import client as client_module
 from gateway.protection.breaker import CLOSED, HALF_OPEN, OPEN, Breaker
 from gateway.protection.client import ProtectionClient
 from gateway.protection.decision import Decision, Verdict
@@ -252,6 +254,39 @@ async def test_call_to_a_full_queue_is_pool_full_at_once(bench: MakeBench) -> No
     assert (one.checks, one.failures) == ({("error",): 1}, {("pool_full",): 1})
 
 
+# ---- what is said about it ----
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(500, "last check failed: status"), (400, "the API refuses the key or the payload (400)")],
+)
+async def test_degraded_after_a_failed_check_until_one_succeeds(
+    bench: MakeBench, api: RecordingProtection, answer: int, reason: str
+) -> None:
+    api.scripts.append(decision(answer))
+    one = bench()
+    await one.ask()
+    assert one.client.degraded_reason == reason
+    await one.ask()
+    assert one.client.degraded_reason == ""
+
+
+@pytest.mark.parametrize(("failures", "quiet_s"), [(1000, 30.0), (1, 1000.0 + 30.0)], ids=["closed", "open"])
+async def test_degraded_without_further_checks_is_forgotten(
+    bench: MakeBench, api: RecordingProtection, monkeypatch: pytest.MonkeyPatch, failures: int, quiet_s: float
+) -> None:
+    """An idle worker asks nothing: nothing could tell it that the API is back. An open breaker has its time first."""
+    api.default = decision(500)
+    one = bench(failures=failures, open_s=1000.0)
+    await one.ask()
+    failed_s = one.client._failed_at_s
+    monkeypatch.setattr(client_module, "time", SimpleNamespace(monotonic=lambda: failed_s + quiet_s - 1.0))
+    assert one.client.degraded_reason != ""
+    monkeypatch.setattr(client_module, "time", SimpleNamespace(monotonic=lambda: failed_s + quiet_s))
+    assert one.client.degraded_reason == ""
+
+
 # ---- dead kept connections, cancelled calls ----
 
 
@@ -322,7 +357,7 @@ async def test_breaker_open_answers_at_once_without_a_call(bench: MakeBench, api
     assert len(api.requests) == 3
     assert one.failures == {("status",): 3, ("breaker_open",): 1}
     assert one.checks == {("error",): 4}
-    assert one.client.degraded_reason.startswith("breaker open")
+    assert one.client.degraded_reason == "breaker open, last failure: status"
 
 
 async def test_breaker_half_open_probes_and_closes(bench: MakeBench, api: RecordingProtection) -> None:

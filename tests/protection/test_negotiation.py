@@ -89,10 +89,17 @@ async def test_negotiation_takes_form_if_json_is_refused(
     assert [request.head.value(b"content-type") for request in api.requests] == [JSON, FORM]
 
 
-async def test_negotiation_both_refused_is_settled_on_form(begin: Begin, api: RecordingProtection) -> None:
+async def test_negotiation_both_refused_is_form_and_degraded_until_one_is_taken(
+    begin: Begin, api: RecordingProtection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REPEAT_S", 0.01)
     api.default = refuses(JSON, FORM)
     negotiation, client = begin(api.port)
-    assert (await negotiation.first(), client.encoding, len(api.requests)) == (True, "form", 2)
+    assert (await negotiation.first(), client.encoding, len(api.requests)) == (False, "form", 2)
+    assert client.degraded_reason == module.REFUSED
+    api.default = decision(200)
+    await negotiation.until_settled()
+    assert (client.encoding, client.degraded_reason) == ("json", "")
 
 
 @pytest.mark.parametrize(
@@ -111,6 +118,7 @@ async def test_negotiation_without_a_valid_answer_is_form_for_now(
     negotiation, client = begin(api.port)
     client.use_encoding("json")
     assert (await negotiation.first(), client.encoding) == (False, "form")
+    assert client.degraded_reason == module.UNANSWERED
     assert client.breaker.state == CLOSED, "a probe is no check"
 
 
@@ -138,3 +146,4 @@ async def test_negotiation_is_repeated_until_it_succeeds(
     negotiation, client = begin(api.port)
     await negotiation.until_settled()
     assert (client.encoding, len(api.requests)) == ("json", 3)
+    assert client.degraded_reason == ""
