@@ -24,6 +24,7 @@ from gateway.protection.breaker import CLOSED
 from gateway.protection.client import ProtectionClient
 from gateway.server.listener import Server
 from gateway.server.site import Runtime
+from gateway.server.tls import server_contexts
 
 _GC_THRESHOLD = 50_000  # objects: a request leaves no cycle behind, so the default 700 only costs time
 
@@ -59,7 +60,8 @@ class Worker:
         return self._server
 
     async def start(self) -> None:
-        """Return when requests are served. Raises OSError if an address cannot be used."""
+        """Return when requests are served. Raises OSError if an address or the access log cannot be used,
+        CertificateError if a listener's certificate cannot."""
         runtime = await self._build(self.config)
         self._access_log = _open_access_log(self.config)
         self._server = Server(runtime, self.metrics, self._access_log)
@@ -67,24 +69,35 @@ class Worker:
         await self._server.start(list(self.config.listeners), self._listener_fds)
 
     async def reload(self, config: Config) -> None:
-        """Build the new configuration whole, then swap it in by one assignment."""
+        """Build the new configuration whole, with certificates and log files as they are now, then swap it in.
+
+        Raises CertificateError or OSError if any of it cannot be used; then nothing is changed.
+        """
+        contexts = server_contexts(list(config.listeners))
         runtime = await self._build(config)
+        is_other_log = config.logging.access_log != self.config.logging.access_log
+        access_log = _open_access_log(config) if is_other_log else self._access_log
+        await self.server.use_contexts(contexts)
         self.server.use(runtime)
         self._watch(runtime)
-        self._switch_access_log(config)
         self.config = config
         self._builder.close_unused(runtime)
+        if is_other_log:
+            await self._use_access_log(access_log)
+        else:
+            self.reopen_logs()
 
-    def _switch_access_log(self, config: Config) -> None:
-        """Another target, or the same one opened anew (log rotation)."""
-        if config.logging.access_log == self.config.logging.access_log:
-            if self._access_log is not None:
-                self._access_log.reopen()
-            return
-        old, self._access_log = self._access_log, _open_access_log(config)
-        self.server.access_log = self._access_log
+    def reopen_logs(self) -> None:
+        """Open the access log's name anew (log rotation)."""
+        if self._access_log is not None:
+            self._access_log.reopen()
+
+    async def _use_access_log(self, new: AccessLog | None) -> None:
+        """The next exchange goes to `new`; what the old one still holds is written, off the loop."""
+        old, self._access_log = self._access_log, new
+        self.server.access_log = new
         if old is not None:
-            old.close()
+            await asyncio.to_thread(old.close)
 
     async def drain(self) -> None:
         """Finish what is in flight, for at most `drain_timeout`, then stop."""
@@ -183,6 +196,9 @@ class WorkerPart:
 
     async def reload(self, config: Config) -> None:
         await self.worker.reload(config)
+
+    def reopen_logs(self) -> None:
+        self.worker.reopen_logs()
 
     async def drain(self) -> None:
         await self.worker.drain()

@@ -5,6 +5,7 @@ child finds in GATEWAY_CONTROL_FD::
 
     supervisor -> child   {"type": "configure", "config": {...}, "process": {...}}    first of all, and for a reload
                           {"type": "collect", "id": 7}                                report at once
+                          {"type": "reopen_logs"}                                     after a refused reload too
                           {"type": "drain"}
     child -> supervisor   {"type": "ready"}                                           started, serving
                           {"type": "failed", "error": "..."}                          could not start; the child exits
@@ -15,7 +16,8 @@ child finds in GATEWAY_CONTROL_FD::
 "drain_on_sigterm": bool}`.
 
 A child lives as long as its channel: when it closes (the supervisor is gone), the child drains and exits, so that no
-orphan keeps the port. A supervisor that is merely slow costs nothing but reports: they wait, bounded to one.
+orphan keeps the port. The last one also removes the folder of the engine's socket, which was the supervisor's.
+A supervisor that is merely slow costs nothing but reports: they wait, bounded to one.
 """
 
 from __future__ import annotations
@@ -117,6 +119,9 @@ class Part(Protocol):
     async def reload(self, config: Config) -> None:
         """Swap to the new configuration, all or nothing. A GatewayError refuses it."""
 
+    def reopen_logs(self) -> None:
+        """Open the names of log files anew (log rotation)."""
+
     async def drain(self) -> None:
         """Stop accepting and return when everything in flight is finished, or config.drain_timeout is over."""
 
@@ -164,6 +169,8 @@ class _Child:
         self._name = ""
         self._started = asyncio.Event()
         self._exit_code = 0
+        self._engine_socket = ""
+        self._orphaned = False
 
     async def run(self) -> int:
         """Returns the exit code: 0 after a drain or a stop while starting, 1 if the start failed or for a defect."""
@@ -186,6 +193,8 @@ class _Child:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+        if self._orphaned:
+            _remove_folder(self._engine_socket)
         await self._report(None)
         return self._exit_code
 
@@ -213,6 +222,7 @@ class _Child:
             if message["type"] != "configure":
                 raise ChannelProtocolError(f"the first message is {message['type'][:100]!r}, not 'configure'")
             process = message["process"]
+            self._engine_socket = process["engine_socket"] or ""
             config = parse_config(message["config"])
             self._set_up_logs(config, process["name"])
             if not process["drain_on_sigterm"]:
@@ -238,6 +248,7 @@ class _Child:
                 await self._answer(message)
         except ChannelClosed:
             log.warning("the supervisor is gone, draining")
+            self._orphaned = True
         except ChannelError as error:
             log.error("the supervisor cannot be understood, draining", error=str(error))
         self._stop.set()
@@ -247,6 +258,8 @@ class _Child:
             await self._report(message["id"])
         elif message["type"] == "drain":
             self._stop.set()
+        elif message["type"] == "reopen_logs":
+            self._part.reopen_logs()
         elif message["type"] == "configure":
             error = await self._reload(message["config"])
             await self._send({"type": "configured", "ok": error is None, "error": error})
@@ -286,6 +299,13 @@ def _ignore_sigterm() -> None:
     """For the engine: the workers need it until they have drained, and a service manager signals the whole group."""
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _remove_folder(engine_socket: str) -> None:
+    """Remove the folder that the supervisor made for the socket, and would have removed. While the engine has its
+    socket in it, it stays: the engine drains too, and comes by here."""
+    with contextlib.suppress(OSError):
+        os.rmdir(os.path.dirname(engine_socket))
 
 
 def _described(error: BaseException) -> str:

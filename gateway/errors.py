@@ -7,6 +7,7 @@ GatewayError
 │   └── ReloadError              a new configuration is not taken over; the former one stays in force
 ├── DescriptionError             what was typed for `explain` describes no request
 ├── PortTaken                    a port of the demo is in use or not allowed
+├── CertificateError             a listener's certificate, key or authorities cannot be used
 ├── RequestRefused               downstream sent a head that is not served
 ├── ResponseRefused              an answer's head whose framing is doubtful
 ├── ChunkedRefused               a chunked body that cannot be trusted
@@ -76,6 +77,10 @@ class DescriptionError(GatewayError):
 
 class PortTaken(GatewayError):
     """A port of `gateway demo` cannot be used; the text says which, and how to choose another."""
+
+
+class CertificateError(GatewayError):
+    """A listener's certificate, private key or authorities cannot be used; the text names the key and the file."""
 
 
 class RequestRefused(GatewayError):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from gateway.logs import AccessLog, RateLimited, get
 from gateway.metrics import Metrics
 from gateway.server.connection import DownstreamConnection
 from gateway.server.site import Runtime, Site
-from gateway.server.tls import server_context
+from gateway.server.tls import server_contexts
 
 if TYPE_CHECKING:
     from gateway.server.exchange import Exchange
@@ -41,6 +42,14 @@ class Listening:
     proxy_protocol: bool
 
 
+@dataclass(slots=True)
+class _Place:
+    """One listener and who serves it now."""
+
+    listening: Listening
+    server: asyncio.Server
+
+
 class Server:
     """Holds what all connections of a worker share. `runtime` is replaced by one assignment at a reload."""
 
@@ -54,7 +63,7 @@ class Server:
         self.connections: set[DownstreamConnection] = set()
         self.addresses: list[tuple[str, int]] = []
         self._retired: list[Runtime] = []
-        self._servers: list[asyncio.Server] = []
+        self._places: list[_Place] = []
         self._requests = metrics.requests.values
         self._overhead = metrics.overhead.child(())
         self._rejected = metrics.rejected_requests.values
@@ -65,29 +74,46 @@ class Server:
         self._errors = RateLimited(get("server"), 10.0)
 
     async def start(self, listeners: list[Listener], inherited: Mapping[str, int]) -> None:
-        """Listen. inherited: {address: file descriptor} of sockets that the supervisor bound. Raises OSError."""
-        for listener in listeners:
-            await self._listen(listener, inherited.get(listener.address))
+        """Listen. inherited: {address: file descriptor} of sockets that the supervisor bound.
+
+        Raises OSError if an address cannot be used, CertificateError if a certificate cannot.
+        """
+        for settings, tls in zip(listeners, server_contexts(listeners), strict=True):
+            fd = inherited.get(settings.address)
+            sock = _bind(settings.address) if fd is None else socket.socket(fileno=os.dup(fd))
+            name = sock.getsockname()
+            host, port = (name[0], name[1]) if isinstance(name, tuple) else (str(name), 0)
+            self.addresses.append((host, port))
+            listening = Listening("http" if tls is None else "https", port, settings.proxy_protocol)
+            self._places.append(_Place(listening, await self._listen(listening, sock, tls)))
         self._sweep()
 
-    async def _listen(self, settings: Listener, fd: int | None) -> None:
-        tls = server_context(settings.tls) if settings.tls is not None else None
-        protocol = "https" if tls is not None else "http"
-        sock = _bind(settings.address) if fd is None else socket.socket(fileno=os.dup(fd))
-        name = sock.getsockname()
-        port = name[1] if isinstance(name, tuple) else 0
-        listening = Listening(protocol, port, settings.proxy_protocol)
-        self.addresses.append((name[0], port) if isinstance(name, tuple) else (str(name), 0))
-
+    async def _listen(
+        self, listening: Listening, sock: socket.socket, tls: ssl.SSLContext | None,
+    ) -> asyncio.Server:
         def make() -> DownstreamConnection:
             return DownstreamConnection(self, listening)
 
         handshake_s = self.runtime.limits.head_timeout if tls is not None else None
         listen = self.loop.create_unix_server if sock.family == socket.AF_UNIX else self.loop.create_server
-        server = await listen(
+        return await listen(
             make, sock=sock, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=handshake_s,
             ssl_shutdown_timeout=_TLS_SHUTDOWN_S if tls is not None else None)
-        self._servers.append(server)
+
+    async def use_contexts(self, contexts: list[ssl.SSLContext | None]) -> None:
+        """Meet new connections with these, of `server_contexts`; those that are open keep theirs.
+
+        The socket goes on listening: another server takes over a duplicate of it, so that nobody is refused meanwhile.
+        A context changed in place would go on trusting authorities that were taken away, and so would its tickets.
+        """
+        for place, tls in zip(self._places, contexts, strict=True):
+            if tls is None or self.draining:
+                continue
+            sock = socket.socket(fileno=os.dup(place.server.sockets[0].fileno()))
+            old, place.server = place.server, await self._listen(place.listening, sock, tls)
+            old.close()
+            if self.draining:  # since we looked
+                place.server.close()
 
     def use(self, runtime: Runtime) -> None:
         """Serve new requests by another configuration; what is under way ends by its own."""
@@ -100,8 +126,8 @@ class Server:
     async def drain(self, timeout_s: float) -> None:
         """Accept no more, finish the exchanges in flight; what is left after timeout_s is broken off."""
         self.draining = True
-        for server in self._servers:
-            server.close()
+        for place in self._places:
+            place.server.close()
         for connection in list(self.connections):
             connection.drain()
         if self.connections:
@@ -115,8 +141,8 @@ class Server:
         if self._tick is not None:
             self._tick.cancel()
             self._tick = None
-        for server in self._servers:
-            server.close()
+        for place in self._places:
+            place.server.close()
         for connection in list(self.connections):
             connection.abort()
         for runtime in (self.runtime, *self._retired):

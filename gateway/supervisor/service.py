@@ -232,6 +232,8 @@ class Supervisor:
         except (GatewayError, OSError) as error:
             self._reloads.failed(str(error))
             log.error("reload refused, the former configuration stays in force", error=str(error))
+            for slot in self._keeping:  # SIGHUP is also what log rotation sends
+                slot.reopen_logs()
         else:
             self._reloads.succeeded()
             log.info("configuration reloaded")

@@ -192,6 +192,11 @@ class Slot:
         self._send_soon(life, {"type": "collect", "id": self._collect_id})
         return answer
 
+    def reopen_logs(self) -> None:
+        """Have the process open its log files anew. One that is just starting has opened them by itself."""
+        if self._life is not None and self._life.ready:
+            self._send_soon(self._life, {"type": "reopen_logs"})
+
     def look(self) -> None:
         """Kill the process if it is hung. Called about once a second."""
         life, now_s = self._life, time.monotonic()

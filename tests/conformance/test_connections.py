@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
 from fakes import OK, Client, RecordingOrigin, RecordingProtection, Step, TruncatedError, decision, eventually
+
+from gateway.errors import CertificateError
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop.example\r\n\r\n"
 POST = b"POST /a HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 5\r\n\r\nhello"
@@ -208,6 +216,98 @@ async def test_tls_listener_serves_and_says_https(edge, certificates):
         assert [(await client.read_response()).status for _ in range(2)] == [200, 200]
     assert world.origin.added()[b"x-forwarded-proto"] == b"https"
     assert world.protection.payload()["Protocol"] == "https"
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """The files of one TLS listener. `issue` writes a certificate into them, as a renewal does."""
+
+    folder: Path
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"certificate": str(self.folder / "server.pem"), "private_key": str(self.folder / "server.key")}
+
+    def issue(self, authority: trustme.CA) -> None:
+        issued = authority.issue_cert("localhost", "127.0.0.1")
+        issued.cert_chain_pems[0].write_to_path(str(self.folder / "server.pem"))
+        issued.private_key_pem.write_to_path(str(self.folder / "server.key"))
+
+
+async def get_over_tls(world, *authorities: trustme.CA, identity: trustme.LeafCert | None = None) -> int:
+    """The status of a GET on a connection of its own; ssl.SSLError if one side does not trust the other."""
+    context = ssl.create_default_context()
+    for authority in authorities:
+        authority.configure_trust(context)
+    if identity is not None:
+        identity.configure_cert(context)
+    async with await world.connect(tls=context) as client:
+        client.send(GET)
+        return (await client.read_response()).status
+
+
+async def test_tls_certificate_renewed_is_shown_after_a_reload(edge, tmp_path):
+    """Open connections go on with the old one; the listener is never closed."""
+    first, second, files = trustme.CA(), trustme.CA(), TlsFiles(tmp_path)
+    files.issue(first)
+    world = await edge({"listeners": [{"address": "127.0.0.1:0", "tls": files.settings}]})
+    context = ssl.create_default_context()
+    first.configure_trust(context)
+    async with await world.connect(tls=context) as client:
+        client.send(GET)
+        await client.read_response()
+        files.issue(second)
+        await world.gateway.reload(world.config)
+        assert await get_over_tls(world, second) == 200
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await get_over_tls(world, first)
+        client.send(GET)
+        assert (await client.read_response()).status == 200
+    await world.gateway.drain()
+    with pytest.raises(ConnectionRefusedError):
+        await world.connect()
+
+
+@pytest.mark.parametrize("broken", ["server.pem", "server.key", "ca.pem"])
+async def test_tls_file_that_cannot_be_used_refuses_the_reload_and_names_it(edge, tmp_path, broken):
+    """Half-renewed: the certificate is another one, but nothing of it is taken over."""
+    authority, files = trustme.CA(), TlsFiles(tmp_path)
+    files.issue(authority)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    tls = {**files.settings, "client_ca": str(tmp_path / "ca.pem")}
+    world = await edge({"listeners": [{"address": "127.0.0.1:0", "tls": tls}]})
+    files.issue(trustme.CA())
+    (tmp_path / broken).write_text("no PEM file\n")
+    with pytest.raises(CertificateError, match=r"^listeners\[0\]\.tls.*" + broken):
+        await world.gateway.reload({**world.config, "server_name": "other"})
+    assert world.gateway.worker.config.server_name == "edge-1"
+    assert await get_over_tls(world, authority, identity=authority.issue_cert("client.example")) == 200
+
+
+async def test_tls_client_authority_taken_away_is_no_longer_trusted_after_a_reload(edge, tmp_path):
+    authority, other, files = trustme.CA(), trustme.CA(), TlsFiles(tmp_path)
+    files.issue(authority)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    tls = {**files.settings, "client_ca": str(tmp_path / "ca.pem")}
+    world = await edge({"listeners": [{"address": "127.0.0.1:0", "tls": tls}]})
+    former, present = authority.issue_cert("client.example"), other.issue_cert("client.example")
+    assert await get_over_tls(world, authority, identity=former) == 200
+    other.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    await world.gateway.reload(world.config)
+    assert await get_over_tls(world, authority, identity=present) == 200
+    with pytest.raises((ssl.SSLError, OSError, TruncatedError)):
+        await get_over_tls(world, authority, identity=former)
+
+
+async def test_tls_private_key_with_a_password_is_refused_without_asking(edge, tmp_path):
+    files = TlsFiles(tmp_path)
+    files.issue(trustme.CA())
+    key = serialization.load_pem_private_key((tmp_path / "server.key").read_bytes(), None)
+    locked = serialization.BestAvailableEncryption(b"secret")
+    (tmp_path / "server.key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked))
+    with pytest.raises(CertificateError, match="the private key is encrypted"):
+        await edge({"listeners": [{"address": "127.0.0.1:0", "tls": files.settings}]})
 
 
 # ---- downstream vanishes ---------------------------------------------------------------------------------------------
@@ -438,6 +538,46 @@ async def test_reload_during_the_upload_and_the_download_does_not_lose_the_excha
         assert await downloading.read_exactly(4) == b"abcd"
         assert (await uploading.read_response()).status == 200
     assert world.origin.requests[1].body == b"hello"
+
+
+def statuses(path: Path) -> list[int]:
+    return [json.loads(line)["status"] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+async def test_reload_switches_the_access_log_and_loses_no_line(edge, tmp_path):
+    """From one file to another, to none and back: the lines of the old one are written before the reload is over."""
+    first, second = tmp_path / "first.log", tmp_path / "second.log"
+    world = await edge({"logging": {"access_log": str(first)}})
+
+    async def log_to(target: str | bool) -> None:
+        await world.gateway.reload({**world.config, "logging": {"level": "error", "access_log": target}})
+
+    world.origin.default = lambda request: b"HTTP/1.1 %b OK\r\nContent-Length: 0\r\n\r\n" % request.target[1:]
+    await world.ask(get(b"/201"))
+    await log_to(str(second))
+    assert statuses(first) == [201]
+    await world.ask(get(b"/202"))
+    await log_to(False)
+    await world.ask(get(b"/203"))
+    await log_to(str(first))
+    await world.ask(get(b"/206"))
+    await world.gateway.drain()
+    assert (statuses(first), statuses(second)) == ([201, 206], [202])
+
+
+async def test_reload_to_an_access_log_that_cannot_be_opened_changes_nothing(edge, tmp_path):
+    path = tmp_path / "access.log"
+    world = await edge({"logging": {"access_log": str(path)}})
+    with pytest.raises(FileNotFoundError):
+        await world.gateway.reload({
+            **world.config,
+            "server_name": "other",
+            "logging": {"access_log": str(tmp_path / "nowhere" / "access.log")},
+        })
+    assert (await world.ask(GET)).status == 200
+    assert world.protection.payload()["ServerName"] == "edge-1"
+    await world.gateway.drain()
+    assert statuses(path) == [200]
 
 
 async def test_stop_aborts_what_is_open(edge):

@@ -28,10 +28,10 @@ async def run(origin: RecordingOrigin, tmp_path: Path) -> AsyncIterator[StartPro
     """`await run(workers=2, protection={...})` is a ready `gateway run` in front of `origin`."""
     started: list[GatewayProcess] = []
 
-    async def start(**sections: Any) -> GatewayProcess:
+    async def start(more_listeners: list[dict[str, Any]] | None = None, **sections: Any) -> GatewayProcess:
         port, admin_port = free_port(), free_port()
         config: dict[str, Any] = {
-            "listeners": [{"address": f"127.0.0.1:{port}"}],
+            "listeners": [{"address": f"127.0.0.1:{port}"}, *(more_listeners or [])],
             "workers": 1,
             "sites": [{"name": "shop", "hosts": ["*"], "origin": {"servers": [f"http://127.0.0.1:{origin.port}"]}}],
             "protection": {"timeout": "2s"},

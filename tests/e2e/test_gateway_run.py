@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 
 import pytest
 from fakes import Client, RecordingProtection, decision
-from processes import BROWSER, SCRIPT, Load, exists, until
+from processes import BROWSER, SCRIPT, Load, exists, free_port, until
 
 
 async def test_run_browser_passes_script_is_blocked_and_metrics_show_both(run, origin):
@@ -75,6 +76,55 @@ async def test_run_reload_of_a_bad_file_changes_nothing_and_says_why(run, broken
     assert (await gateway.ask(SCRIPT)).status == 403
     assert "gateway.yaml" in gateway.log
     assert gateway.process.returncode is None
+
+
+@pytest.mark.parametrize("broken", ["sites: [", None], ids=["bad file", "bad certificate"])
+async def test_run_sighup_rotates_the_access_log_though_the_reload_is_refused(run, tmp_path, certificates, broken):
+    """SIGHUP is what log rotation sends, whatever else is wrong at that time."""
+    log, rotated, certificate = tmp_path / "access.log", tmp_path / "access.log.1", tmp_path / "server.pem"
+    certificate.write_bytes(certificates.certificate_file.read_bytes())
+    tls = {"certificate": str(certificate), "private_key": str(certificates.key_file)}
+    address = f"127.0.0.1:{free_port()}"
+    gateway = await run(more_listeners=[{"address": address, "tls": tls}], logging={"access_log": str(log)})
+    await gateway.ask(BROWSER)
+
+    async def written() -> bool:
+        return log.read_bytes().endswith(b"\n")
+
+    await until(written, "the first line")
+    log.rename(rotated)
+    if broken is not None:
+        gateway.write(broken)
+    else:
+        certificate.write_text("half written")
+    gateway.signal(signal.SIGHUP)
+
+    async def reopened() -> bool:
+        return log.exists()
+
+    await until(reopened, "the new file")
+    await gateway.ask(SCRIPT)
+    assert (await gateway.samples("gateway_config_last_reload_successful"))[""] == 0
+    await gateway.stop()
+    assert [json.loads(line)["status"] for line in rotated.read_text().splitlines()] == [200]
+    assert [json.loads(line)["status"] for line in log.read_text().splitlines()] == [403]
+
+
+async def test_run_reload_changes_the_logs(run, tmp_path):
+    """Level and format of the application's log, and the access log's file, without a restart."""
+    gateway = await run(logging={"access_log": False, "level": "error"})
+    assert gateway.log == ""
+    log = tmp_path / "access.log"
+    gateway.write({**gateway.config, "logging": {"access_log": str(log), "level": "info", "format": "console"}})
+    gateway.signal(signal.SIGHUP)
+
+    async def told() -> bool:
+        return " INFO    supervisor supervisor: configuration reloaded" in gateway.log
+
+    await until(told, "the new level and format")
+    await gateway.ask(SCRIPT)
+    await gateway.stop()
+    assert json.loads(log.read_text())["status"] == 403
 
 
 async def test_run_worker_killed_is_replaced_and_its_counts_stay(run):
@@ -202,8 +252,9 @@ async def test_run_leaves_no_process_behind(run):
     await until(gone, "every child to end")
 
 
-async def test_run_supervisor_killed_takes_its_children_along(run):
+async def test_run_supervisor_killed_takes_its_children_along(run, tmp_path, monkeypatch):
     """A child whose control channel closes drains and exits: no orphan keeps the port."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     gateway = await run(workers=2, drain_timeout="1s")
     children = gateway.children()
     gateway.signal(signal.SIGKILL)
@@ -213,6 +264,7 @@ async def test_run_supervisor_killed_takes_its_children_along(run):
         return not any(exists(pid) for pid in children)
 
     await until(gone, "every orphan to end")
+    assert list(tmp_path.glob("gateway-*")) == [], "the engine's folder goes with the last of them"
 
 
 async def test_run_large_bodies_both_ways_keep_the_memory_flat(run, origin):

@@ -48,6 +48,9 @@ class CountingPart:
             os._exit(9)
         self.name = config.server_name
 
+    def reopen_logs(self) -> None:
+        """It has none."""
+
     async def drain(self) -> None:
         hold = Path(self.process["engine_socket"]).parent / "hold"
         while hold.exists():  # noqa: ASYNC110 - told by a file, which has no event

@@ -297,6 +297,7 @@ async def test_supervisor_killed_children_exit(start: Start) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while any(alive(pid) for pid in pids):  # noqa: ASYNC110 - not our children: nobody tells us
             await asyncio.sleep(0.01)
+    assert not list(gateway.folder.glob("gateway-*")), "the last of them removes the supervisor's folder"
 
 
 # ---- reload ----------------------------------------------------------------------------------------------------------

@@ -52,6 +52,9 @@ class EnginePart:
         self._server.api = self._server.api.with_keys(_keys(config.engine))
         self._drain_timeout_s = config.drain_timeout
 
+    def reopen_logs(self) -> None:
+        """It has none but standard error."""
+
     async def drain(self) -> None:
         """Stop accepting, remove the socket file, finish the calls in flight within drain_timeout."""
         if self._server is None:
