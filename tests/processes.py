@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -42,10 +44,17 @@ async def until(condition: Callable[[], Awaitable[object]], what: str) -> None:
         raise AssertionError(f"waited {START_S} s in vain for {what}") from None
 
 
+_ports = itertools.count(20_000 + os.getpid() % 5_000)
+
+
 def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
+    """A port below the range that the system gives to outgoing connections: nobody gets it by chance before the
+    process that is to listen on it. Each is given once."""
+    for port in _ports:
+        with socket.socket() as held, contextlib.suppress(OSError):
+            held.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 @dataclass

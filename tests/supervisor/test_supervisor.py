@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from processes import free_port
 
 GATEWAY = str(Path(__file__).with_name("gateway_process.py"))
 PATIENCE_S = 30.0
@@ -133,12 +134,6 @@ async def listen(gateway: Gateway) -> None:
     assert gateway.process.stderr is not None
     async for line in gateway.process.stderr:
         gateway.stderr.append(line.decode())
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def is_socket(path: str) -> bool:
