@@ -26,6 +26,10 @@ import pytest
 import trustme
 import uvloop
 from fakes import Client, RecordingOrigin, RecordingProtection, Response, eventually, stop_servers
+from hypothesis import settings
+
+settings.register_profile("gateway", deadline=None)  # a busy machine is no failure
+settings.load_profile("gateway")
 
 Overrides = Mapping[str, Any]
 

@@ -268,6 +268,30 @@ async def test_tls_certificate_renewed_is_shown_after_a_reload(edge, tmp_path):
         await world.connect()
 
 
+async def test_tls_reloads_refuse_no_connection_on_tcp_and_unix_sockets(edge, tmp_path):
+    """The accept queue outlives the server that took from it: whoever connects meanwhile is served by the next one."""
+    authority, files = trustme.CA(), TlsFiles(tmp_path)
+    files.issue(authority)
+    path = str(tmp_path / "l")
+    addresses = ("127.0.0.1:0", f"unix:{path}")
+    world = await edge({"listeners": [{"address": address, "tls": files.settings} for address in addresses]})
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+
+    async def ask_again_and_again() -> list[int]:
+        return [await get_over_tls(world, authority) for _ in range(20)]
+
+    async with asyncio.TaskGroup() as tasks:
+        asking = [tasks.create_task(ask_again_and_again()) for _ in range(4)]
+        for _ in range(10):
+            await world.gateway.reload(world.config)
+    assert [task.result() for task in asking] == [[200] * 20] * 4
+    reader, writer = await asyncio.open_unix_connection(path, ssl=context, server_hostname="localhost")
+    writer.write(get(b"/", b"Connection: close\r\n"))
+    assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
 @pytest.mark.parametrize("broken", ["server.pem", "server.key", "ca.pem"])
 async def test_tls_file_that_cannot_be_used_refuses_the_reload_and_names_it(edge, tmp_path, broken):
     """Half-renewed: the certificate is another one, but nothing of it is taken over."""

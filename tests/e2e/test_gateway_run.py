@@ -113,7 +113,7 @@ async def test_run_sighup_rotates_the_access_log_though_the_reload_is_refused(ru
 async def test_run_reload_changes_the_logs(run, tmp_path):
     """Level and format of the application's log, and the access log's file, without a restart."""
     gateway = await run(logging={"access_log": False, "level": "error"})
-    assert gateway.log == ""
+    assert "gateway ready" not in gateway.log
     log = tmp_path / "access.log"
     gateway.write({**gateway.config, "logging": {"access_log": str(log), "level": "info", "format": "console"}})
     gateway.signal(signal.SIGHUP)
