@@ -44,7 +44,6 @@ class Runtime:
     """One configuration at work. A reload builds another one and replaces it by one assignment."""
 
     def __init__(self, config: Config, sites: list[Site], protections: list[ProtectionClient]) -> None:
-        self.config = config
         self.limits = config.limits
         self.protections = protections
         self.sites = sites
