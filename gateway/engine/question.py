@@ -41,7 +41,7 @@ class Spend(NamedTuple):
 
 
 class Identify(NamedTuple):
-    """Does `address` (text of an IPv4 or IPv6 address) belong to `operator` (a key of bots.OPERATORS)? Reply: Standing."""
+    """Does `address` (in text) belong to `operator` (a key of bots.OPERATORS)? Reply: Standing."""
 
     operator: str
     address: str
