@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from gateway.config.models import Config
 from gateway.config.problem import Path, found_by_schema
+from gateway.config.section import Section
 from gateway.errors import ConfigError, ConfigProblem
+
+AnySection = TypeVar("AnySection", bound=Section)
 
 
 def load_config(path: str | os.PathLike[str]) -> Config:
@@ -18,6 +21,15 @@ def load_config(path: str | os.PathLike[str]) -> Config:
 
     Raises ConfigError with one line for each problem: `FILE:LINE: key.path: got VALUE; expected ...`.
     """
+    return _share_protection(load_section(path, Config))
+
+
+def load_section(path: str | os.PathLike[str], model: type[AnySection]) -> AnySection:
+    """A file of one section, such as a policy. Read and refused like a configuration."""
+    return parse_section(_read(path), os.fspath(path), model)
+
+
+def _read(path: str | os.PathLike[str]) -> str:
     from gateway.config.source import MAX_FILE_BYTES
 
     name = os.fspath(path)
@@ -29,29 +41,33 @@ def load_config(path: str | os.PathLike[str]) -> Config:
     if len(raw) > MAX_FILE_BYTES:
         raise ConfigError(f"{name}: got over {MAX_FILE_BYTES} bytes; expected at most that many")
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ConfigError.of(
             [ConfigProblem(name, line, "", f"the byte 0x{raw[error.start]:02x}", "UTF-8 text")]
         ) from None
-    return parse_text(text, name)
 
 
 def parse_text(text: str, name: str) -> Config:
     """The configuration in a YAML text. name: the file's, for messages. Raises ConfigError as load_config does."""
+    return _share_protection(parse_section(text, name, Config))
+
+
+def parse_section(text: str, name: str, model: type[AnySection]) -> AnySection:
+    """A section in a YAML text; an empty text is all defaults. Raises ConfigError as load_config does."""
     from gateway.config.source import Source  # a worker, which gets mappings, never loads the YAML library
 
     source = Source(name, text)
     try:
-        config = Config.model_validate({} if source.data is None else source.data)
+        section = model.model_validate({} if source.data is None else source.data)
     except ValidationError as error:
-        found = found_by_schema(error, Config, source.data, name, lambda path, of_key: source.line(path, of_key=of_key))
+        found = found_by_schema(error, model, source.data, name, lambda path, of_key: source.line(path, of_key=of_key))
         broken = {problem.key for problem in source.problems}
         raise ConfigError.of([*source.problems, *(problem for problem in found if problem.key not in broken)]) from None
     if source.problems:
         raise ConfigError.of(source.problems)
-    return _share_protection(config)
+    return section
 
 
 def parse_config(mapping: Mapping[str, Any], *, origin: str = "<dict>") -> Config:

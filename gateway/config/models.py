@@ -13,13 +13,14 @@ import socket
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.address import parse_address, parse_host_pattern
 from gateway.config.expansion import expand
 from gateway.config.field_value import CustomFields, FieldLimits
-from gateway.config.scalar import Expanded, resolve_plain, typed
+from gateway.config.scalar import typed
 from gateway.config.secret import PROTECTION_KEY_DEFAULT, Secret, SecretFile
+from gateway.config.section import Section, required, setting
 from gateway.config.value import (
     AccessLog,
     Count,
@@ -51,40 +52,8 @@ from gateway.config.value import (
     report,
 )
 
-
-class Section(BaseModel):
-    """A mapping of the file: unknown keys are errors, an empty one (`limits:`) means all defaults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _prepare(cls, data: Any) -> Any:
-        if data is None or (isinstance(data, Expanded) and resolve_plain(data) is None):
-            return {}
-        if not isinstance(data, Mapping):
-            return data
-        return {key: cls._prepare_value(key, value) for key, value in data.items()}
-
-    @classmethod
-    def _prepare_value(cls, key: object, value: object) -> object:
-        """`${NAME:-null}` where null is accepted is null."""
-        if isinstance(value, Expanded) and key in cls.model_fields and resolve_plain(value) is None:
-            annotation = cls.model_fields[str(key)].annotation
-            return None if type(None) in getattr(annotation, "__args__", ()) else value
-        return value
-
-
 T = TypeVar("T")
 AnySection = TypeVar("AnySection", bound=Section)
-
-
-def _setting(default: Any, meaning: str) -> Any:
-    return Field(default, description=meaning)
-
-
-def _required(meaning: str) -> Any:
-    return Field(description=meaning)
 
 
 def _not_empty(items: tuple[T, ...]) -> tuple[T, ...]:
@@ -109,22 +78,22 @@ def _within(pool: AnySection, key: str, max_connections: int) -> AnySection:
 class ListenerTls(Section):
     """TLS of one listener."""
 
-    certificate: ReadableFile = _required("PEM file: the certificate, followed by its chain.")
-    private_key: ReadableFile = _required("PEM file: the key of the certificate, without a password.")
-    client_ca: ReadableFile | None = _setting(
+    certificate: ReadableFile = required("PEM file: the certificate, followed by its chain.")
+    private_key: ReadableFile = required("PEM file: the key of the certificate, without a password.")
+    client_ca: ReadableFile | None = setting(
         None, "PEM file of authorities; a client must then show a certificate of theirs. null = none is asked for."
     )
-    min_version: TlsVersion = _setting("1.2", "Oldest TLS version, 1.2 or 1.3; 1.2 because RFC 8996 ended 1.1.")
+    min_version: TlsVersion = setting("1.2", "Oldest TLS version, 1.2 or 1.3; 1.2 because RFC 8996 ended 1.1.")
 
 
 class Listener(Section):
     """A place where downstream connects."""
 
-    address: ListenAddress = _setting(
+    address: ListenAddress = setting(
         "127.0.0.1:8080", "host:port, [v6]:port or unix:/path. Loopback until somebody decides otherwise."
     )
-    tls: ListenerTls | None = _setting(None, "Serve TLS; null = plain HTTP.")
-    proxy_protocol: Flag = _setting(
+    tls: ListenerTls | None = setting(None, "Serve TLS; null = plain HTTP.")
+    proxy_protocol: Flag = setting(
         False, "Expect a PROXY protocol header (v1 or v2), accepted from client_ip.trusted_proxies alone."
     )
 
@@ -135,15 +104,15 @@ class Listener(Section):
 class OriginPool(Section):
     """Kept connections to the servers of one site. A server has a pool of its own in each worker."""
 
-    max_connections: Count = _setting(
+    max_connections: Count = setting(
         512, "Connections per server and worker, busy and idle; over it requests wait. Spares the servers."
     )
-    max_idle: CountOrZero = _setting(
+    max_idle: CountOrZero = setting(
         128,
         "Idle connections kept per server and worker, at most max_connections; not set, a smaller max_connections "
         "counts. A quarter outlives a lull.",
     )
-    idle_timeout: Duration = _setting("55s", "Idle time before closing; below the 60s after which most servers close.")
+    idle_timeout: Duration = setting("55s", "Idle time before closing; below the 60s after which most servers close.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -153,26 +122,26 @@ class OriginPool(Section):
 class ActiveHealth(Section):
     """Requests of our own that find out whether a server works."""
 
-    path: PathPrefix = _setting("/healthz", "Path asked for; any 2xx or 3xx is healthy.")
-    interval: Duration = _setting("5s", "Time between two questions to one server; each worker asks.")
-    timeout: Duration = _setting("1s", "Time for the answer; a server that is slower at so little is not healthy.")
+    path: PathPrefix = setting("/healthz", "Path asked for; any 2xx or 3xx is healthy.")
+    interval: Duration = setting("5s", "Time between two questions to one server; each worker asks.")
+    timeout: Duration = setting("1s", "Time for the answer; a server that is slower at so little is not healthy.")
 
 
 class OriginHealth(Section):
     """When a server is left out."""
 
-    passive_failures: Count = _setting(5, "Failures in a row that eject a server; one or two happen to healthy ones.")
-    ejection: Duration = _setting("10s", "How long an ejected server gets no request; about the time of a restart.")
-    active: ActiveHealth | None = _setting(None, "Ask the servers regularly; null = only what traffic shows.")
+    passive_failures: Count = setting(5, "Failures in a row that eject a server; one or two happen to healthy ones.")
+    ejection: Duration = setting("10s", "How long an ejected server gets no request; about the time of a restart.")
+    active: ActiveHealth | None = setting(None, "Ask the servers regularly; null = only what traffic shows.")
 
 
 class OriginTls(Section):
     """TLS towards https servers."""
 
-    ca: ReadableFile | None = _setting(None, "PEM file of authorities to trust; null = those of the system.")
-    server_name: Name | None = _setting(None, "Name for SNI and verification; null = the host of the server's URL.")
-    verify: Flag = _setting(True, "Verify certificate and name. false is for tests: anybody could answer.")
-    client_certificate: ReadableFile | None = _setting(
+    ca: ReadableFile | None = setting(None, "PEM file of authorities to trust; null = those of the system.")
+    server_name: Name | None = setting(None, "Name for SNI and verification; null = the host of the server's URL.")
+    verify: Flag = setting(True, "Verify certificate and name. false is for tests: anybody could answer.")
+    client_certificate: ReadableFile | None = setting(
         None, "PEM file with our certificate and its key, shown to the servers; null = none."
     )
 
@@ -180,24 +149,24 @@ class OriginTls(Section):
 class Origin(Section):
     """Whom a site protects, and how he is called."""
 
-    servers: Annotated[tuple[ServerUrl, ...], AfterValidator(_not_empty)] = _setting(
+    servers: Annotated[tuple[ServerUrl, ...], AfterValidator(_not_empty)] = setting(
         ["http://127.0.0.1:9000"], "http://, https:// or unix:/path, without path; several are balanced."
     )
-    balance: Annotated[Literal["least_outstanding", "round_robin"], OneOf()] = _setting(
+    balance: Annotated[Literal["least_outstanding", "round_robin"], OneOf()] = setting(
         "least_outstanding", "least_outstanding (a slow server gets less) or round_robin."
     )
-    preserve_host: Flag = _setting(True, "Send the client's Host; false = the server's own.")
-    connect_timeout: Duration = _setting("1s", "Time for a connection, TLS included; past it 504.")
-    response_timeout: Duration = _setting("60s", "Time to the response's head; past it 504. What most proxies wait.")
-    idle_timeout: Duration = _setting(
+    preserve_host: Flag = setting(True, "Send the client's Host; false = the server's own.")
+    connect_timeout: Duration = setting("1s", "Time for a connection, TLS included; past it 504.")
+    response_timeout: Duration = setting("60s", "Time to the response's head; past it 504. What most proxies wait.")
+    idle_timeout: Duration = setting(
         "60s", "Time between two pieces of a body, and of silence in a tunnel; past it both sides close."
     )
-    retries: Retries = _setting(
+    retries: Retries = setting(
         1, "Repetitions on another connection, only if safe: nothing was sent, or idempotent without body and reused."
     )
-    pool: OriginPool = _setting({}, "Kept connections.")
-    health: OriginHealth = _setting({}, "When a server is left out.")
-    tls: OriginTls = _setting({}, "TLS towards https servers.")
+    pool: OriginPool = setting({}, "Kept connections.")
+    health: OriginHealth = setting({}, "When a server is left out.")
+    tls: OriginTls = setting({}, "TLS towards https servers.")
 
 
 # --- protection ---
@@ -206,15 +175,15 @@ class Origin(Section):
 class ProtectionPool(Section):
     """Kept connections to the Protection API, per worker."""
 
-    max_connections: Count = _setting(
+    max_connections: Count = setting(
         256, "Connections per worker, far above what short checks need. When all are busy a check waits in its budget."
     )
-    warm: CountOrZero = _setting(
+    warm: CountOrZero = setting(
         8,
         "Connections opened before they are needed, as TLS would eat a check's budget; at most max_connections; not "
         "set, a smaller max_connections counts.",
     )
-    idle_timeout: Duration = _setting("55s", "Idle time before closing; below the 60s after which most servers close.")
+    idle_timeout: Duration = setting("55s", "Idle time before closing; below the 60s after which most servers close.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -224,9 +193,9 @@ class ProtectionPool(Section):
 class Breaker(Section):
     """Stops asking an API that does not answer. While open: no call, on_failure at once, one probe at a time after."""
 
-    failures: Count = _setting(20, "Failed checks within the window that open it; a few are lost on any network.")
-    window: Duration = _setting("10s", "Time over which failures are counted; older ones say nothing about now.")
-    open: Duration = _setting(
+    failures: Count = setting(20, "Failed checks within the window that open it; a few are lost on any network.")
+    window: Duration = setting("10s", "Time over which failures are counted; older ones say nothing about now.")
+    open: Duration = setting(
         "5s", "Time without calls before the first probe: what an outage costs in lateness of its end."
     )
 
@@ -234,24 +203,24 @@ class Breaker(Section):
 class FingerprintHeaders(Section):
     """Headers in which a trusted TLS terminator reports the client's TLS fingerprint."""
 
-    ja3: HeaderName | None = _setting(None, "Header with the JA3 hash; null = the field is not sent.")
-    ja4: HeaderName | None = _setting(None, "Header with the JA4 fingerprint; null = the field is not sent.")
+    ja3: HeaderName | None = setting(None, "Header with the JA3 hash; null = the field is not sent.")
+    ja4: HeaderName | None = setting(None, "Header with the JA4 fingerprint; null = the field is not sent.")
 
 
 class GraphQL(Section):
     """Fields about a GraphQL operation, from the request's body."""
 
-    enabled: FlagNotAvailable = _setting(False, "Look into bodies. Not available in this version.")
-    paths: tuple[PathPrefix, ...] = _setting(["/graphql"], "Path prefixes where it is looked for.")
-    max_body_bytes: Size = _setting("25KiB", "How much of a body is read before the check; more is not looked at.")
+    enabled: FlagNotAvailable = setting(False, "Look into bodies. Not available in this version.")
+    paths: tuple[PathPrefix, ...] = setting(["/graphql"], "Path prefixes where it is looked for.")
+    max_body_bytes: Size = setting("25KiB", "How much of a body is read before the check; more is not looked at.")
 
 
 class Mcp(Section):
     """Fields about a Model Context Protocol call, from the request's body."""
 
-    enabled: FlagNotAvailable = _setting(False, "Look into bodies. Not available in this version.")
-    paths: tuple[PathPrefix, ...] = _setting(["/mcp"], "Path prefixes where it is looked for.")
-    max_body_bytes: Size = _setting("25KiB", "How much of a body is read before the check; more is not looked at.")
+    enabled: FlagNotAvailable = setting(False, "Look into bodies. Not available in this version.")
+    paths: tuple[PathPrefix, ...] = setting(["/mcp"], "Path prefixes where it is looked for.")
+    max_body_bytes: Size = setting("25KiB", "How much of a body is read before the check; more is not looked at.")
 
 
 def _default_key() -> Any:
@@ -261,10 +230,10 @@ def _default_key() -> Any:
 class Protection(Section):
     """The checks: whom to ask, about what, and what to do with the answer. A site may override any key."""
 
-    mode: Annotated[Literal["enforce", "monitor", "off"], OneOf()] = _setting(
+    mode: Annotated[Literal["enforce", "monitor", "off"], OneOf()] = setting(
         "enforce", "enforce; monitor (asks, counts and logs, enforces nothing); off (asks nothing)."
     )
-    endpoint: ProtectionEndpoint = _setting(
+    endpoint: ProtectionEndpoint = setting(
         "embedded", "embedded (the engine inside), https://..., http://... or unix:/path; a path is a prefix."
     )
     key: Secret = Field(
@@ -272,49 +241,49 @@ class Protection(Section):
         description="The API's server-side key, a secret. From the environment, so that no file holds it.",
         json_schema_extra={"default": PROTECTION_KEY_DEFAULT},
     )
-    key_file: SecretFile | None = _setting(
+    key_file: SecretFile | None = setting(
         None, "File with the key instead of `key`; line ends behind it are ignored. Read at loading, then null."
     )
-    encoding: Annotated[Literal["auto", "json", "form"], OneOf()] = _setting(
+    encoding: Annotated[Literal["auto", "json", "form"], OneOf()] = setting(
         "auto", "Of the payload: auto (asks the API at start: JSON first, then form), json or form."
     )
-    timeout: Duration = _setting(
+    timeout: Duration = setting(
         "150ms", "The total budget of a check, connecting and waiting for a connection included; the vendor's own."
     )
-    pool: ProtectionPool = _setting({}, "Kept connections.")
-    on_failure: Annotated[Literal["allow", "block"], OneOf()] = _setting(
+    pool: ProtectionPool = setting({}, "Kept connections.")
+    on_failure: Annotated[Literal["allow", "block"], OneOf()] = setting(
         "allow", "Without a valid decision: allow (an outage of the API is not yours), or block with 503."
     )
-    integrity: Annotated[Literal["strict", "header"], OneOf()] = _setting(
+    integrity: Annotated[Literal["strict", "header"], OneOf()] = setting(
         "strict", "strict: status and X-DataDomeResponse must agree; header: the header alone counts."
     )
-    enforce_429: Flag = _setting(True, "A 429 blocks, as in the vendor's modules; false = it allows.")
-    breaker: Breaker = _setting({}, "Stops asking an API that does not answer.")
-    max_answer_bytes: Size = _setting("256KiB", "Largest answer; block pages are far smaller. Past it: no decision.")
-    exclude_static: Flag = _setting(True, "GET and HEAD of static files are not checked: there is nothing to protect.")
-    static_extensions: tuple[Extension, ...] | None = _setting(
+    enforce_429: Flag = setting(True, "A 429 blocks, as in the vendor's modules; false = it allows.")
+    breaker: Breaker = setting({}, "Stops asking an API that does not answer.")
+    max_answer_bytes: Size = setting("256KiB", "Largest answer; block pages are far smaller. Past it: no decision.")
+    exclude_static: Flag = setting(True, "GET and HEAD of static files are not checked: there is nothing to protect.")
+    static_extensions: tuple[Extension, ...] | None = setting(
         None, "Extensions of static files; null = the contract's list (css, js, png, ...)."
     )
-    exclude: tuple[Pattern, ...] = _setting(
+    exclude: tuple[Pattern, ...] = setting(
         [], "Regular expressions, searched in host + raw path; a match is not checked. Before include."
     )
-    include: tuple[Pattern, ...] = _setting(
+    include: tuple[Pattern, ...] = setting(
         [], "Regular expressions, searched in host + raw path; only a match is checked. Empty = everything."
     )
-    exclude_methods: tuple[Method, ...] = _setting([], "Methods that are not checked; none, as any can do harm.")
-    exclude_ips: tuple[Network, ...] = _setting(
+    exclude_methods: tuple[Method, ...] = setting([], "Methods that are not checked; none, as any can do harm.")
+    exclude_ips: tuple[Network, ...] = setting(
         [], "Client networks (CIDR) that are not checked, such as your monitoring."
     )
-    field_limits: FieldLimits = _setting(
+    field_limits: FieldLimits = setting(
         {}, "Field of the payload: largest size of its value, instead of the contract's."
     )
-    custom_fields: CustomFields = _setting(
+    custom_fields: CustomFields = setting(
         {}, "customFieldString1..3, customFieldInteger1..2, customFieldFloat1: {header: NAME} or a constant."
     )
-    fingerprint_headers: FingerprintHeaders = _setting({}, "TLS fingerprints that a terminator in front reports.")
-    graphql: GraphQL = _setting({}, "Fields from GraphQL bodies.")
-    mcp: Mcp = _setting({}, "Fields from MCP bodies.")
-    restore_referrer: FlagNotAvailable = _setting(
+    fingerprint_headers: FingerprintHeaders = setting({}, "TLS fingerprints that a terminator in front reports.")
+    graphql: GraphQL = setting({}, "Fields from GraphQL bodies.")
+    mcp: Mcp = setting({}, "Fields from MCP bodies.")
+    restore_referrer: FlagNotAvailable = setting(
         False, "Give the origin the Referer from before a challenge. Not available in this version."
     )
 
@@ -333,15 +302,15 @@ class Protection(Section):
 class Site(Section):
     """A part of the traffic: by host and path, with its origin and its protection. The first that matches is taken."""
 
-    name: FilledName = _setting(None, "The `site` label of metrics and logs, unique; null = the first of hosts.")
-    hosts: Annotated[tuple[HostPattern, ...], AfterValidator(_not_empty)] = _setting(
+    name: FilledName = setting(None, "The `site` label of metrics and logs, unique; null = the first of hosts.")
+    hosts: Annotated[tuple[HostPattern, ...], AfterValidator(_not_empty)] = setting(
         ["*"], 'Exact names, "*.example.com" or "*"; the case and the port of a request do not matter.'
     )
-    paths: Annotated[tuple[PathPrefix, ...], AfterValidator(_not_empty)] = _setting(
+    paths: Annotated[tuple[PathPrefix, ...], AfterValidator(_not_empty)] = setting(
         ["/"], "Prefixes of the request's path, one of which must match."
     )
-    origin: Origin = _setting({}, "Whom the site protects.")
-    protection: Protection = _setting(
+    origin: Origin = setting({}, "Whom the site protects.")
+    protection: Protection = setting(
         {}, "Overrides of the section `protection`, key by key; in the program the whole, merged section."
     )
 
@@ -390,10 +359,10 @@ def _check_listeners(listeners: tuple[Listener, ...]) -> tuple[Listener, ...]:
 class ClientIp(Section):
     """How the client's address is found behind other proxies."""
 
-    trusted_proxies: tuple[Network, ...] = _setting(
+    trusted_proxies: tuple[Network, ...] = setting(
         [], "Networks (CIDR) of proxies in front; from anyone else every forwarding header is replaced."
     )
-    header: HeaderName = _setting(
+    header: HeaderName = setting(
         "X-Forwarded-For",
         "Where they put the client's address: X-Forwarded-For or Forwarded (walked right to left over trusted hops), "
         "or one that holds a single address.",
@@ -403,28 +372,28 @@ class ClientIp(Section):
 class Limits(Section):
     """What one client may take of this process. None of these can be switched off but the body's size."""
 
-    request_head_bytes: Size = _setting("64KiB", "Request line and headers; past it 431. Room for large cookies.")
-    request_headers: Count = _setting(100, "Header lines of a request; past it 431. Browsers send under 40.")
-    request_target_bytes: Size = _setting("16KiB", "The request's target; past it 414. Twice what common servers take.")
-    request_body_bytes: Size | None = _setting(
+    request_head_bytes: Size = setting("64KiB", "Request line and headers; past it 431. Room for large cookies.")
+    request_headers: Count = setting(100, "Header lines of a request; past it 431. Browsers send under 40.")
+    request_target_bytes: Size = setting("16KiB", "The request's target; past it 414. Twice what common servers take.")
+    request_body_bytes: Size | None = setting(
         None, "Request body; past it 413. null = no limit, as bodies are streamed and never kept."
     )
-    response_head_bytes: Size = _setting(
+    response_head_bytes: Size = setting(
         "128KiB", "Status line and headers of an origin's response; past it 502. Room for long policies."
     )
-    connections: Count = _setting(
+    connections: Count = setting(
         10_000, "Open connections per worker; over it new ones get 503 and close. Bounds memory and descriptors."
     )
-    pipelined_requests: Count = _setting(
+    pipelined_requests: Count = setting(
         16, "Requests read ahead on one connection; further ones wait in the kernel. Few clients pipeline."
     )
-    head_timeout: Duration = _setting(
+    head_timeout: Duration = setting(
         "10s", "Time for a request's head, from its first byte; past it 408. Slow heads hold connections."
     )
-    body_timeout: Duration = _setting(
+    body_timeout: Duration = setting(
         "30s", "Time between two pieces of a request's body; past it 408. Phones lose the network for a while."
     )
-    keep_alive_timeout: Duration = _setting(
+    keep_alive_timeout: Duration = setting(
         "60s", "Time of silence after which an idle connection is closed; what most proxies keep."
     )
 
@@ -432,13 +401,13 @@ class Limits(Section):
 class Admin(Section):
     """The operators' side: /metrics /healthz /readyz /config /status.json, and the dashboard at /."""
 
-    address: ListenAddress = _setting(
+    address: ListenAddress = setting(
         "127.0.0.1:9090", "host:port, [v6]:port or unix:/path. Loopback: it shows traffic and configuration."
     )
-    token: Secret | None = _setting(
+    token: Secret | None = setting(
         None, "Bearer token, a secret; null = none is asked for. Required when the address is not a loopback one."
     )
-    token_file: SecretFile | None = _setting(
+    token_file: SecretFile | None = setting(
         None, "File with the token instead of `token`; line ends behind it are ignored. Read at loading, then null."
     )
 
@@ -457,13 +426,13 @@ class Admin(Section):
 class Logging(Section):
     """The application's log (standard error) and the access log."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], OneOf()] = _setting(
+    level: Annotated[Literal["debug", "info", "warning", "error"], OneOf()] = setting(
         "info", "debug, info, warning or error: this and what is worse is logged."
     )
-    format: Annotated[Literal["json", "console"], OneOf()] = _setting(
+    format: Annotated[Literal["json", "console"], OneOf()] = setting(
         "json", "json (one object a line, for collectors) or console (for people)."
     )
-    access_log: AccessLog = _setting(
+    access_log: AccessLog = setting(
         True, "One line per exchange: true = standard output, false = none, or the name of a file."
     )
 
@@ -471,51 +440,51 @@ class Logging(Section):
 class EngineTls(Section):
     """TLS of the embedded Protection API."""
 
-    certificate: ReadableFile = _required("PEM file: the certificate, followed by its chain.")
-    private_key: ReadableFile = _required("PEM file: the key of the certificate, without a password.")
+    certificate: ReadableFile = required("PEM file: the certificate, followed by its chain.")
+    private_key: ReadableFile = required("PEM file: the key of the certificate, without a password.")
 
 
 class EngineListen(Section):
     """Where `gateway engine` serves."""
 
-    address: ListenAddress = _required("host:port, [v6]:port or unix:/path.")
-    tls: EngineTls | None = _setting(None, "Serve TLS; null = plain HTTP.")
+    address: ListenAddress = required("host:port, [v6]:port or unix:/path.")
+    tls: EngineTls | None = setting(None, "Serve TLS; null = plain HTTP.")
 
 
 class Engine(Section):
     """The embedded Protection API."""
 
-    listen: EngineListen | None = _setting(
+    listen: EngineListen | None = setting(
         None, "Where `gateway engine` serves; `gateway run` needs none, it uses a Unix socket of its own."
     )
-    keys: tuple[Secret, ...] = _setting([], "Keys that are accepted, secrets; [] = any that is not empty.")
-    policy: NotAvailable = _setting(None, "File with rules; null = the built-in policy. Not available in this version.")
+    keys: tuple[Secret, ...] = setting([], "Keys that are accepted, secrets; [] = any that is not empty.")
+    policy: NotAvailable = setting(None, "File with rules; null = the built-in policy. Not available in this version.")
 
 
 class Config(Section):
     """The whole configuration. `workers`, `server_name` and every site's name and protection are filled in."""
 
-    listeners: Annotated[tuple[Listener, ...], AfterValidator(_not_empty), AfterValidator(_check_listeners)] = _setting(
+    listeners: Annotated[tuple[Listener, ...], AfterValidator(_not_empty), AfterValidator(_check_listeners)] = setting(
         [{}], "Where downstream connects."
     )
-    workers: Workers = _setting(
+    workers: Workers = setting(
         1, "Worker processes; auto = one for each CPU that this process may use. 1 serves a small site."
     )
-    server_name: FilledName = _setting(None, "ServerName in the payload; null = the machine's host name.")
-    drain_timeout: Duration = _setting(
+    server_name: FilledName = setting(None, "ServerName in the payload; null = the machine's host name.")
+    drain_timeout: Duration = setting(
         "30s", "Time for the exchanges in flight when stopping; then they are cut. What orchestrators wait."
     )
-    sites: Annotated[tuple[Site, ...], AfterValidator(_not_empty), AfterValidator(_check_site_names)] = _setting(
+    sites: Annotated[tuple[Site, ...], AfterValidator(_not_empty), AfterValidator(_check_site_names)] = setting(
         [{}], "First match wins; a request that matches none gets 421."
     )
-    protection: Protection = _setting({}, "The checks; a site may override any key.")
-    client_ip: ClientIp = _setting({}, "How the client's address is found behind other proxies.")
-    limits: Limits = _setting({}, "What one client may take of this process.")
-    admin: Admin = _setting({}, "The operators' side.")
-    logging: Logging = _setting({}, "The application's log and the access log.")
-    tracing: NotAvailable = _setting(None, "OpenTelemetry export. Not available in this version.")
-    engine: Engine = _setting({}, "The embedded Protection API.")
-    posture: NotAvailable = _setting(None, "Scanning platforms. Not available in this version.")
+    protection: Protection = setting({}, "The checks; a site may override any key.")
+    client_ip: ClientIp = setting({}, "How the client's address is found behind other proxies.")
+    limits: Limits = setting({}, "What one client may take of this process.")
+    admin: Admin = setting({}, "The operators' side.")
+    logging: Logging = setting({}, "The application's log and the access log.")
+    tracing: NotAvailable = setting(None, "OpenTelemetry export. Not available in this version.")
+    engine: Engine = setting({}, "The embedded Protection API.")
+    posture: NotAvailable = setting(None, "Scanning platforms. Not available in this version.")
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,43 @@
+"""What a mapping of a file is made of: strict keys, defaults validated like a file's, a line of meaning for each key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gateway.config.scalar import Expanded, resolve_plain
+
+
+class Section(BaseModel):
+    """A mapping of the file: unknown keys are errors, an empty one (`limits:`) means all defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prepare(cls, data: Any) -> Any:
+        if data is None or (isinstance(data, Expanded) and resolve_plain(data) is None):
+            return {}
+        if not isinstance(data, Mapping):
+            return data
+        return {key: cls._prepare_value(key, value) for key, value in data.items()}
+
+    @classmethod
+    def _prepare_value(cls, key: object, value: object) -> object:
+        """`${NAME:-null}` where null is accepted is null."""
+        if isinstance(value, Expanded) and key in cls.model_fields and resolve_plain(value) is None:
+            annotation = cls.model_fields[str(key)].annotation
+            return None if type(None) in getattr(annotation, "__args__", ()) else value
+        return value
+
+
+def setting(default: Any, meaning: str) -> Any:
+    """A key that may be left out. default: as one would type it in a file."""
+    return Field(default, description=meaning)
+
+
+def required(meaning: str) -> Any:
+    """A key that must be given."""
+    return Field(description=meaning)
