@@ -1,4 +1,4 @@
-"""What a mapping of a file is made of: strict keys, defaults validated like a file's, a line of meaning for each key."""
+"""A mapping of the file: strict keys, defaults that are validated like a file's, a line of meaning for each key."""
 
 from __future__ import annotations
 

@@ -1,0 +1,77 @@
+"""Addresses and networks, read once and looked up quickly.
+
+An address becomes a `Place` (remembered, since visitors come back), a list of networks becomes `Networks`: sorted,
+merged intervals, one bisection for a look-up, whatever their number.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from typing import NamedTuple
+
+REMEMBERED = 16_384  # addresses; about 6 MiB at the worst
+
+Network = IPv4Network | IPv6Network
+
+
+class Place(NamedTuple):
+    """Where a request comes from. An IPv4-mapped IPv6 address counts as the IPv4 address that it is.
+
+    `version`: 4 or 6, 0 if the text is no address (`number` is 0 then and every text is the text as it came);
+    `group`: whom a limit counts, an IPv4 address or an IPv6 /64; `prefix`: what a session is bound to, a /24 or a /56.
+    """
+
+    text: str
+    version: int
+    number: int
+    group: str
+    prefix: str
+
+
+@lru_cache(maxsize=REMEMBERED)
+def place(text: str) -> Place:
+    """The Place of an address in text. Never raises."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return Place(text, 0, 0, text[:64], text[:64])
+    if address.version == 6:
+        mapped = address.ipv4_mapped
+        if mapped is None:
+            number = int(address)
+            group, prefix = number >> 64, number >> 72
+            return Place(str(address), 6, number, f"{group:016x}/64", f"{prefix:014x}/56")
+        address = mapped
+    number = int(address)
+    return Place(str(address), 4, number, str(address), f"{number >> 8:06x}/24")
+
+
+class Networks:
+    """A set of networks. Immutable; `Networks(())` holds nothing."""
+
+    __slots__ = ("_first", "_last", "count")
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        """count: of networks, after neighbours were merged."""
+        versions: dict[int, list[Network]] = {4: [], 6: []}
+        for network in networks:
+            versions[network.version].append(network)
+        merged = {version: list(collapse_addresses(found)) for version, found in versions.items()}  # type: ignore[type-var]
+        self._first = {v: [int(network.network_address) for network in found] for v, found in merged.items()}
+        self._last = {v: [int(network.broadcast_address) for network in found] for v, found in merged.items()}
+        self.count = sum(map(len, merged.values()))
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Networks:
+        """Of `203.0.113.0/24`, `2001:db8::/32` or single addresses. Raises ValueError for anything else."""
+        return cls(ip_network(text, strict=False) for text in texts)
+
+    def holds(self, where: Place) -> bool:
+        """True if the address is in one of the networks."""
+        if not where.version:
+            return False
+        index = bisect_right(self._first[where.version], where.number) - 1
+        return index >= 0 and where.number <= self._last[where.version][index]

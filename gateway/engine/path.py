@@ -1,0 +1,36 @@
+"""A request's path as its origin will probably understand it, so that no spelling of it passes a rule by."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+
+def normalised(path: str) -> str:
+    """The path without its spellings: percent sequences decoded once, `\\` read as `/`, matrix parameters (`;...`) taken
+    away, repeated slashes made one, dot segments resolved (RFC 3986 5.2.4). Begins with `/`; `*` stays."""
+    if path == "*":
+        return path
+    if not _is_plain(path):
+        path = unquote(path, errors="replace").replace("\\", "/")
+        kept: list[str] = []
+        for part in path.split("/"):
+            part = part.partition(";")[0]
+            if part == "..":
+                del kept[-1:]
+            elif part not in ("", "."):
+                kept.append(part)
+        closing = "/" if kept and path.endswith(("/", "/.", "/..")) else ""
+        path = "/" + "/".join(kept) + closing
+    return path
+
+
+def _is_plain(path: str) -> bool:
+    """True if the path has no second spelling: the usual case, at the price of a few searches in C."""
+    return (
+        path.startswith("/")
+        and "%" not in path
+        and "//" not in path
+        and "/." not in path
+        and ";" not in path
+        and "\\" not in path
+    )
