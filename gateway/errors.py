@@ -15,6 +15,8 @@ GatewayError
 ├── NoAnswer                     a probe or a health check got none
 ├── EngineError                  the embedded Protection API
 │   ├── CallRefused              a call that is answered without a judgement
+│   ├── OverrideError            what an operator typed is no override, or there are too many
+│   ├── StoreError               the shared store cannot do now what an operator asked for
 │   └── ListenError              its address, socket file or certificate cannot be used
 └── ChannelError                 supervisor <-> child
     ├── ChannelClosed            the other side is gone
@@ -114,6 +116,14 @@ class CallRefused(EngineError):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
+
+
+class OverrideError(EngineError):
+    """What should block, allow or revoke somebody is no override, or there are too many; the text says what is."""
+
+
+class StoreError(EngineError):
+    """The shared store cannot do now what an operator asked for; the text says why, and what is in force."""
 
 
 class ListenError(EngineError):
