@@ -14,7 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from gateway.engine.signature import Catalogue, load_catalogue
+from gateway.engine.bots.catalogue import BOT_CLASSES, Catalogue, load_catalogue
+from gateway.engine.bots.claim import CLAIMS
 from gateway.engine.wire import Described
 
 HUMANS = "Humans"  # the vendor's words for X-DataDome-ruletype
@@ -92,9 +93,9 @@ class KnownAutomation:
         found = self.catalogue.find(described.text("UserAgent"))
         if found is None:
             return None
-        if found.search_engine is not None:
-            return _blocked(f"Crawler fake {found.search_engine}")
-        return _blocked(found.name, _FAMILIES[found.kind])
+        if found.operator is not None and found.operator in _SEARCH_ENGINES:
+            return _blocked(f"Crawler fake {found.operator}")
+        return _blocked(found.name, _FAMILIES[found.bot_class])
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +154,12 @@ def judge(rules: tuple[Rule, ...], described: Described) -> Verdict:
     return HUMAN
 
 
-# kind of automation -> X-DataDome-botfamily, in the vendor's words: whose crawler says who runs it is commercial_bot
+# class -> X-DataDome-botfamily, in the vendor's words: whose crawler says who runs it is commercial_bot
 _FAMILIES = {
-    "http-library": "bad_bot", "browser-automation": "bad_bot", "scanner": "bad_bot", "search-engine": "bad_bot",
-    "seo": "commercial_bot", "ai-crawler": "commercial_bot", "advertising": "commercial_bot",
-    "social-preview": "commercial_bot", "feed-reader": "commercial_bot", "monitoring": "commercial_bot",
-    "archiver": "commercial_bot", "academic": "commercial_bot",
-}  # fmt: skip
+    **dict.fromkeys(BOT_CLASSES, "commercial_bot"),
+    **dict.fromkeys(("library", "package_manager", "headless", "scanner", "search_engine"), "bad_bot"),
+}
+_SEARCH_ENGINES = {operator for operator, classes in CLAIMS.items() if "search_engine" in classes}
 _FORBIDDEN_METHODS = frozenset({"TRACE", "TRACK", "CONNECT", "DEBUG"})
 _SLASH = r"(?:[/\\]|%2f|%5c)"
 _TWO_DOTS = r"(?:\.|%2e){2}"

@@ -13,7 +13,8 @@ from engine.browser_requests import USER_AGENTS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.engine.signature import CORRECTIONS, KINDS, Catalogue, Signature, load_catalogue
+from gateway.engine.bots.catalogue import BOT_CLASSES, Catalogue, Signature, load_catalogue
+from gateway.engine.bots.pattern import CORRECTIONS
 from gateway.errors import ConfigError
 
 # Found by no pattern on purpose: see CORRECTIONS.
@@ -59,59 +60,81 @@ def test_every_correction_is_of_a_pattern_of_the_package() -> None:
 @pytest.mark.parametrize(
     ("user_agent", "signature"),
     [
-        ("curl/8.9.1", Signature("curl", "http-library")),
+        ("curl/8.9.1", Signature("curl", "library")),
         ("Mozilla/5.0 Safari/537.36 PTST/220216.2", Signature("PTST", "monitoring")),
-        ("CURL/8.9.1", Signature("curl", "http-library")),
-        ("Wget/1.21.4", Signature("Wget", "http-library")),
-        ("python-requests/2.32.3", Signature("python-requests", "http-library")),
-        ("Python/3.11 aiohttp/3.14.5", Signature("aiohttp", "http-library")),
-        ("Go-http-client/2.0", Signature("Go-http-client", "http-library")),
-        ("Java/21.0.2", Signature("java", "http-library")),
-        ("node", Signature("node", "http-library")),
-        ("PostmanRuntime/7.43.0", Signature("postmanruntime", "http-library")),
-        ("GuzzleHttp/7", Signature("guzzlehttp", "http-library")),
+        ("CURL/8.9.1", Signature("CURL", "library")),
+        ("Wget/1.21.4", Signature("Wget", "library")),
+        ("python-requests/2.32.3", Signature("python-requests", "library")),
+        ("Python/3.11 aiohttp/3.14.5", Signature("aiohttp", "library")),
+        ("Go-http-client/2.0", Signature("Go-http-client", "library")),
+        ("Java/21.0.2", Signature("Java", "library")),
+        ("node", Signature("node", "library")),
+        ("PostmanRuntime/7.43.0", Signature("PostmanRuntime", "library")),
+        ("GuzzleHttp/7", Signature("GuzzleHttp", "library")),
         ("sqlmap/1.8#stable (https://sqlmap.org)", Signature("sqlmap", "scanner")),
         ("Mozilla/5.00 (Nikto/2.5.0) (Evasions:None)", Signature("Nikto", "scanner")),
-        ("Mozilla/5.0 (compatible; Nuclei - Open-source project)", Signature("nuclei", "scanner")),
+        ("Mozilla/5.0 (compatible; Nuclei - Open-source project)", Signature("Nuclei", "scanner")),
         ("${jndi:ldap://x/a}", Signature("${jndi:ldap", "scanner")),
-        ("Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)", Signature("AhrefsBot", "seo")),
+        ("Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)", Signature("AhrefsBot", "seo", "Ahrefs")),
         (
             "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)",
-            Signature("GPTBot", "ai-crawler"),
+            Signature("GPTBot", "ai_crawler", "OpenAI"),
         ),
         (
             "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/126.0 Safari/537.36",
-            Signature("HeadlessChrome", "browser-automation"),
+            Signature("HeadlessChrome", "headless"),
         ),
-        ("Acme-Prober-Bot/2.1", Signature("acme-prober-bot", "seo")),
-        ("Acme/1.0 (+https://acme.example/about)", Signature("acme", "seo")),
-        ("Mozilla/5.0 (compatible; Acme/1.0; +http://acme.example)", Signature("acme", "seo")),
+        ("Acme-Prober-Bot/2.1", Signature("Acme-Prober-Bot", "seo")),
+        ("Acme/1.0 (+https://acme.example/about)", Signature("Acme", "seo")),
+        ("Mozilla/5.0 (compatible; Acme/1.0; +http://acme.example)", Signature("Acme", "seo")),
         (
             "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
-            Signature("googlebot", "search-engine", "Google"),
+            Signature("Googlebot", "search_engine", "Google"),
         ),
-        ("mozilla/5.0 (compatible; GOOGLEBOT/2.1)", Signature("googlebot", "search-engine", "Google")),
+        ("mozilla/5.0 (compatible; GOOGLEBOT/2.1)", Signature("GOOGLEBOT", "search_engine", "Google")),
         (
             "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)"
             " Chrome/116.0.1938.76 Safari/537.36",
-            Signature("bingbot", "search-engine", "Bing"),
+            Signature("bingbot", "search_engine", "Bing"),
         ),
         (
             "Mozilla/5.0 (compatible; YandexBot/3.0; +http://yandex.com/bots)",
-            Signature("yandexbot", "search-engine", "Yandex"),
+            Signature("YandexBot", "search_engine", "Yandex"),
         ),
         (
             "Mozilla/5.0 (compatible; Baiduspider/2.0; +http://www.baidu.com/search/spider.html)",
-            Signature("baiduspider", "search-engine", "Baidu"),
+            Signature("Baiduspider", "search_engine", "Baidu"),
         ),
         (
             "Sogou web spider/4.0(+http://www.sogou.com/docs/help/webmasters.htm#07)",
-            Signature("sogou web spider", "search-engine", "Sogou"),
+            Signature("Sogou web spider", "search_engine", "Sogou"),
         ),
     ],
 )
 def test_automation_is_named(catalogue: Catalogue, user_agent: str, signature: Signature) -> None:
     assert catalogue.find(user_agent) == signature
+
+
+def programs() -> list[list[str]]:
+    """[class, operator or -, user agent] of programs as they name themselves."""
+    lines = (Path(__file__).parent / "programs.txt").read_text().splitlines()
+    return [line.split(" | ", 2) for line in lines if not line.startswith("#")]
+
+
+@pytest.mark.parametrize(("bot_class", "operator", "user_agent"), programs())
+def test_program_has_its_class_and_operator(
+    catalogue: Catalogue, bot_class: str, operator: str, user_agent: str
+) -> None:
+    found = catalogue.find(user_agent)
+
+    assert found is not None
+    assert (found.bot_class, found.operator or "-") == (bot_class, operator)
+
+
+def test_name_of_a_text_that_changes_its_length_in_lower_case_is_cut_where_it_was_found(catalogue: Catalogue) -> None:
+    found = catalogue.find("\u0130\u0130\u0130 Googlebot/2.1")
+
+    assert found == Signature("googlebot", "search_engine", "Google")
 
 
 def test_words_classes_groups_and_anchors_match_like_the_expressions_that_they_were() -> None:
@@ -134,7 +157,7 @@ def test_words_classes_groups_and_anchors_match_like_the_expressions_that_they_w
 def test_any_text_gives_a_header_safe_name_or_nothing(text: str) -> None:
     found = ANY_CATALOGUE.find(text)
     if found is not None:
-        assert found.kind in KINDS
+        assert found.bot_class in BOT_CLASSES - {"unknown"}
         assert re.fullmatch(r"[!-~](?:[ -~]{0,62}[!-~])?", found.name)
 
 
@@ -142,7 +165,7 @@ ANY_CATALOGUE = Catalogue([("[a-z]", "seo"), (r"[^\x00-\x7f]+", "scanner"), (" "
 
 
 def test_catalogue_of_a_missing_package_is_a_config_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.engine.signature.find_spec", lambda name: None)
+    monkeypatch.setattr("gateway.engine.bots.catalogue.find_spec", lambda name: None)
 
     with pytest.raises(ConfigError, match="crawler-user-agents is not installed"):
         load_catalogue()
@@ -154,7 +177,7 @@ def test_catalogue_of_a_broken_package_is_a_config_error(
 ) -> None:
     file = tmp_path / "crawler-user-agents.json"
     file.write_bytes(data)
-    monkeypatch.setattr("gateway.engine.signature._data_file", lambda: file)
+    monkeypatch.setattr("gateway.engine.bots.catalogue._data_file", lambda: file)
 
     with pytest.raises(ConfigError, match="cannot be used"):
         load_catalogue()
