@@ -31,6 +31,7 @@ class EnginePart:
 
     def __init__(self) -> None:
         self._server: ApiServer | None = None
+        self._api: ProtectionApi | None = None
         self._socket_file = ("", 0)
         self._drain_timeout_s = 0.0
 
@@ -39,7 +40,8 @@ class EnginePart:
         path = process["engine_socket"]
         if not path:
             raise EngineError("the supervisor named no engine_socket")
-        server = ApiServer(ProtectionApi(_keys(config.engine), floor()))
+        self._api = ProtectionApi(_keys(config.engine), floor())
+        server = ApiServer(self._api)
         sock = bind_unix(path)
         self._socket_file = (path, os.lstat(path).st_ino)
         await server.listen(sock)
@@ -48,8 +50,8 @@ class EnginePart:
 
     async def reload(self, config: Config) -> None:
         """From the next call on, the new keys count."""
-        assert self._server is not None, "reload before start"
-        self._server.api = self._server.api.with_keys(_keys(config.engine))
+        assert self._server is not None and self._api is not None, "reload before start"
+        self._api = self._server.api = self._api.with_keys(_keys(config.engine))
         self._drain_timeout_s = config.drain_timeout
 
     def reopen_logs(self) -> None:

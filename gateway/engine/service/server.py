@@ -1,204 +1,187 @@
-"""The HTTP side of the engine: `POST [any prefix]/validate-request` on aiohttp's low-level server.
+"""The HTTP side of the engine: `POST [any prefix]/validate-request`, and the operator's paths beside it.
 
-One handler, no router, no middleware and no access log: 14 us of a call are the judgement, the rest is HTTP, so nothing
-is put in between. aiohttp's parser must be the one in C.
+What clients can rely on:
+- HTTP/1.1 and 1.0, over TCP, TLS or a Unix socket; connections are kept; pipelined calls are answered in order, equal
+  ones in as few writes as possible. Heads and bodies are framed as strictly as at the gateway's own listeners.
+- A body is read up to wire.MAX_BODY_BYTES (operators': 64 KiB), a declared longer one not at all (413). `Expect:
+  100-continue` is met. A compressed body is refused (415), not unpacked.
+- What is no call gets 404, 405 or 415, and the connection goes on. What is no HTTP gets 400, 408, 413, 417, 431 or 501,
+  and the connection is closed after it.
+- Every wait and every size has a bound (service/limits.py). Who is over one gets an answer that says so, where one can
+  still be read.
+- Nothing that one call does ends another one or the process: a judgement that fails is 500, which every module lets
+  pass, and one log line.
 
-Limits: a body is read up to wire.MAX_BODY_BYTES, a declared longer one not at all; it must arrive within
-BODY_TIMEOUT_S; a connection without a whole head for KEEP_ALIVE_S is closed, one that trickles in included; a client
-that pipelines and leaves 64 KiB of answers unread for WRITE_TIMEOUT_S is cut off. A compressed body is refused, not
-unpacked.
+The work of a connection is in service/connection.py. Deadlines are held against the clock by one sweep over all
+connections (0.06 us each), not by a timer per call.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import socket
 import ssl
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from typing import Protocol
 
-from aiohttp import StreamReader, web
-from aiohttp.http import HttpRequestParser
-from multidict import CIMultiDict
-
+from gateway import logs
 from gateway.engine.answer import Answer, answer_refusal
-from gateway.engine.api import Call, ProtectionApi
-from gateway.engine.wire import MAX_BODY_BYTES
-from gateway.errors import CallRefused, EngineError
+from gateway.engine.api import Call
+from gateway.engine.service.connection import CallConnection
+from gateway.engine.service.limits import Limits
+from gateway.engine.service.reply import write_answer
+from gateway.engine.service.route import OperatorRequest
 
-PATH = "/validate-request"
-KEEP_ALIVE_S = 75.0  # longer than the modules' pools keep an idle connection, so that they close first
-BODY_TIMEOUT_S = 5.0  # a module gives up after far less
-WRITE_TIMEOUT_S = 5.0
-LINGER_S = 1.0  # how long the rest of a refused body is thrown away, so that the client reads the answer
-TLS_HANDSHAKE_S = 10.0
 BACKLOG = 1024
-SERVER = ("Server", "protection-gateway")
+TLS_SHUTDOWN_S = 1.0
+TRACE_CHARACTERS = 4000
+
+Operator = Callable[[OperatorRequest], Awaitable[tuple[int, str, bytes]]]
+"""Answers the operator's paths: (status, Content-Type, body). Not on the fast path: one task per request."""
+
+
+class Responder(Protocol):
+    """Who judges calls: gateway.engine.api.ProtectionApi."""
+
+    def respond(self, call: Call) -> Answer | Awaitable[Answer]:
+        """At once, or something to await that ends within a bound of its own."""
 
 
 class ApiServer:
-    """Serves one ProtectionApi, which may be replaced between two calls by assignment to `api`."""
+    """Serves one Responder, which may be replaced between two calls by assignment to `api`.
 
-    def __init__(self, api: ProtectionApi) -> None:
-        _require_c_parser()
+    operator: who answers /healthz, /metrics and /engine/...; None = nobody (404).
+    """
+
+    def __init__(self, api: Responder, operator: Operator | None = None, limits: Limits | None = None) -> None:
+        """Needs a running event loop."""
         self.api = api
-        self._http = web.Server(
-            self._handle,
-            access_log=None,
-            keepalive_timeout=KEEP_ALIVE_S,
-            lingering_time=LINGER_S,
-            auto_decompress=False,
-            logger=logging.getLogger("gateway.engine.http"),
-        )
+        self.operator = operator
+        self.limits = limits or Limits()
+        self.loop = asyncio.get_running_loop()
+        self.draining = False
+        self.connections: set[CallConnection] = set()
+        self._waiting: set[asyncio.Task[None]] = set()
         self._listening: list[asyncio.Server] = []
-        self._busy: dict[web.RequestHandler, int] = {}  # connection -> its requests that are being answered
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._draining = False
+        self._emptied = asyncio.Event()
+        self._own_lines = b""
+        self._own_lines_s = 0
+        self._errors = logs.RateLimited(logs.get("engine"), 10.0)
+        self._tick: asyncio.TimerHandle | None = None
 
     async def listen(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Accept connections on a bound socket, which is closed with the server."""
-        loop = asyncio.get_running_loop()
-        timeout_s = TLS_HANDSHAKE_S if tls else None
-        if sock.family == socket.AF_UNIX:
-            server = await loop.create_unix_server(
-                self._http, sock=sock, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=timeout_s
-            )
-        else:
-            server = await loop.create_server(
-                self._http, sock=sock, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=timeout_s
-            )
+        listen = self.loop.create_unix_server if sock.family == socket.AF_UNIX else self.loop.create_server
+        server = await listen(
+            lambda: CallConnection(self), sock=sock, ssl=tls, backlog=BACKLOG,
+            ssl_handshake_timeout=self.limits.head_s if tls else None,
+            ssl_shutdown_timeout=TLS_SHUTDOWN_S if tls else None,
+        )  # fmt: skip
         self._listening.append(server)
+        if self._tick is None:
+            self._sweep()
 
     async def drain(self, timeout_s: float) -> None:
         """Accept no more, close idle connections, finish the calls in flight (they are told `Connection: close`) for at
         most timeout_s, then cut off what is left."""
-        self._draining = True
+        self.draining = True
         for server in self._listening:
             server.close()
-        await asyncio.sleep(0)  # a request that was parsed in this turn of the loop is in flight, not idle
-        for connection in self._http.connections:
-            if connection not in self._busy:
-                connection.force_close()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
-        except TimeoutError:
-            pass  # they had their time
-        await self._http.shutdown(0.01)  # 0 would mean "for ever"; whatever it waits for has had its time already
+        await asyncio.sleep(0)  # what has reached us in this turn of the loop is in flight
+        for connection in list(self.connections):
+            connection.drain()
+        if self.connections or self._waiting:
+            with contextlib.suppress(TimeoutError):  # they had their time
+                async with asyncio.timeout(timeout_s):
+                    await self._emptied.wait()
+        await self._stop()
+
+    async def _stop(self) -> None:
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+        for connection in list(self.connections):
+            connection.abort()
+        waiting = list(self._waiting)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
         for server in self._listening:
             await server.wait_closed()
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        self._busy[connection] = self._busy.get(connection, 0) + 1
-        self._idle.clear()
+    # what connections call
+
+    def admit(self, connection: CallConnection) -> bool:
+        """Count a new connection; False if there are too many (it gets 503 and closes)."""
+        self.connections.add(connection)
+        return len(self.connections) <= self.limits.connections
+
+    def forget(self, connection: CallConnection) -> None:
+        self.connections.discard(connection)
+        self._note_end()
+
+    def respond(self, call: Call) -> Answer | Awaitable[Answer]:
+        """The api's answer; 500 if it fails, which is a defect of ours."""
         try:
-            response = _response(await self._answer(request))
-            if self._draining:
-                response.force_close()
-            # Written here and not by aiohttp afterwards, so that drain sees the connection busy until it is out.
-            await _write(response, request)
-            return response
-        finally:
-            self._leave(connection)
+            return self.api.respond(call)
+        except Exception as error:
+            return self._failed(error)
 
-    def _leave(self, connection: web.RequestHandler) -> None:
-        self._busy[connection] -= 1
-        if not self._busy[connection]:
-            del self._busy[connection]
-        if not self._busy:
-            self._idle.set()
+    async def operate(self, request: OperatorRequest) -> Answer:
+        """The operator's answer."""
+        assert self.operator is not None, "no operator, no route to it"
+        status, content_type, body = await self.operator(request)
+        return Answer(status, [("Content-Type", content_type), ("Cache-Control", "no-store")], body)
 
-    async def _answer(self, request: web.BaseRequest) -> Answer:
+    def wait_for(self, answer: Awaitable[Answer], then: Callable[[Answer], None]) -> None:
+        """Call `then` with the answer when it is there. The one task of a call that has to wait."""
+        task = self.loop.create_task(self._wait_for(answer, then))
+        self._waiting.add(task)
+        task.add_done_callback(self._on_waited)
+
+    def write(self, answer: Answer, *, to_head: bool, keep_alive: bool, minor_version: int) -> bytes:
+        """The answer's bytes; 500 if it cannot be written."""
         try:
-            _check_head(request)
-            await _continue(request)
-            body = await _body(request)
-        except CallRefused as refusal:
-            return answer_refusal(refusal.status, str(refusal))
-        headers = request.headers
-        x_set_cookie = headers.get("X-DataDome-X-Set-Cookie", "").lower() == "true"
-        return self.api.respond(Call(body, headers.get("Content-Type", ""), x_set_cookie))
+            return write_answer(
+                answer, self._own_lines, to_head=to_head, keep_alive=keep_alive, minor_version=minor_version)
+        except Exception as error:
+            failed = self._failed(error)
+            return write_answer(
+                failed, self._own_lines, to_head=to_head, keep_alive=keep_alive, minor_version=minor_version)
 
+    async def _wait_for(self, answer: Awaitable[Answer], then: Callable[[Answer], None]) -> None:
+        try:
+            came = await answer
+        except Exception as error:
+            came = self._failed(error)
+        then(came)
 
-def _require_c_parser() -> None:
-    if HttpRequestParser.__module__ != "aiohttp._http_parser":
-        raise EngineError(
-            "aiohttp runs without its C extension (HTTP parser in Python): install it from a wheel, and unset "
-            "AIOHTTP_NO_EXTENSIONS"
-        )
+    def _on_waited(self, task: asyncio.Task[None]) -> None:
+        self._waiting.discard(task)
+        self._note_end()
 
+    def _note_end(self) -> None:
+        if self.draining and not self.connections and not self._waiting:
+            self._emptied.set()
 
-def _check_head(request: web.BaseRequest) -> None:
-    """Raises CallRefused for what is no call of the API, before a byte of a body is read."""
-    if not request.raw_path.partition("?")[0].endswith(PATH):
-        raise CallRefused(404, f"nothing is served here; calls go to {PATH}")
-    if request.method != "POST":
-        raise CallRefused(405, f"calls to {PATH} are POST")
-    coding = request.headers.get("Content-Encoding", "identity").lower()
-    if coding != "identity":
-        raise CallRefused(415, f"the body is encoded as {coding[:40]!r}, only identity is read")
-    length = request.content_length
-    if length is not None and length > MAX_BODY_BYTES:
-        raise CallRefused(413, f"the body has {length} bytes, at most {MAX_BODY_BYTES} are judged")
+    def _failed(self, error: Exception) -> Answer:
+        trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:]
+        self._errors.error(type(error), "a call could not be answered", error=type(error).__name__, trace=trace)
+        return answer_refusal(500, "the engine failed at this call; its log says why")
 
+    # the clock
 
-async def _continue(request: web.BaseRequest) -> None:
-    """Answer `Expect: 100-continue` (RFC 9110 10.1.1), which aiohttp leaves to its router."""
-    expectation = request.headers.get("Expect")
-    if expectation is None:
-        return
-    if expectation.lower() != "100-continue":
-        raise CallRefused(417, "the only expectation that is met is 100-continue")
-    if request.version >= (1, 1) and not request.content.is_eof():
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
-async def _body(request: web.BaseRequest) -> bytes:
-    """The whole body. Raises CallRefused 413 as soon as it is too long, 408 if it is late, 400 if it breaks off."""
-    content = request.content
-    try:
-        if content.is_eof():  # the usual case: head and body came together, no timer is needed
-            return content.read_nowait(-1)
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await _read_bounded(content)
-    except TimeoutError:
-        raise CallRefused(408, f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from None
-    except web.RequestPayloadError as error:
-        raise CallRefused(400, f"the body cannot be read: {error}"[:200]) from None
-
-
-async def _read_bounded(content: StreamReader) -> bytes:
-    body = bytearray()
-    while chunk := await content.readany():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise CallRefused(413, f"the body has more than {MAX_BODY_BYTES} bytes")
-    return bytes(body)
-
-
-async def _write(response: web.Response, request: web.BaseRequest) -> None:
-    """Write all of the answer. It waits only for a client that has not read its former ones: no other needs a timer."""
-    transport = request.transport
-    if transport is None or not transport.get_write_buffer_size():
-        await response.prepare(request)
-        await response.write_eof()
-        return
-    try:
-        async with asyncio.timeout(WRITE_TIMEOUT_S):
-            await response.prepare(request)
-            await response.write_eof()
-    except TimeoutError:
-        transport.abort()
-        raise ConnectionResetError("the client does not read its answers") from None
-
-
-def _response(answer: Answer) -> web.Response:
-    headers = CIMultiDict(answer.headers)
-    headers.add(*SERVER)
-    if answer.status == 405:
-        headers.add("Allow", "POST")
-    response = web.Response(status=answer.status, headers=headers, body=answer.body or None)
-    if answer.status == 408:
-        response.force_close()
-    return response
+    def _sweep(self) -> None:
+        """Hold every connection's deadline against the clock."""
+        self._tick = self.loop.call_later(self.limits.sweep_s, self._sweep)
+        now_s = self.loop.time()
+        for connection in [one for one in self.connections if one.deadline_s <= now_s]:
+            connection.on_deadline()
+        wall_s = int(time.time())
+        if wall_s != self._own_lines_s:
+            self._own_lines_s = wall_s
+            self._own_lines = b"Server: protection-gateway\r\nDate: %b\r\n" % formatdate(wall_s, usegmt=True).encode()
