@@ -1,0 +1,90 @@
+"""Whose an address is, by published lists."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.engine.bots.operator import OPERATORS
+from gateway.engine.bots.ranges import AddressSet, Ranges, _snapshot, load_ranges, parse_address, snapshot_dates
+
+SHIPPED = load_ranges()
+
+
+@pytest.mark.parametrize(
+    ("operator", "address", "held"),
+    [
+        ("Google", "66.249.66.1", True),
+        ("Google", "::ffff:66.249.66.1", True),
+        ("Google", "2001:4860:4801:10::1", True),
+        ("Google", "34.64.0.1", False),  # Google's cloud, which is anybody's
+        ("Bing", "157.55.39.1", True),
+        ("OpenAI", "66.249.66.1", False),
+        ("Telegram", "149.154.161.10", True),
+        ("Meta", "69.171.250.1", True),
+        ("Yandex", "77.88.5.1", False),  # publishes no list: reverse DNS alone
+        ("Nobody", "66.249.66.1", False),
+        ("Google", "66.249.66.1%eth0", False),
+        ("Google", "66.249.66.1 ", False),
+        ("Google", "66.249.66", False),
+        ("Google", "", False),
+        ("Google", "fe80::1%eth0", False),
+    ],
+)
+def test_shipped_ranges_hold_published_addresses(operator: str, address: str, held: bool) -> None:
+    assert SHIPPED.holds(operator, address) is held
+
+
+def test_every_shipped_list_is_public_dated_and_narrow() -> None:
+    for name, entry in _snapshot()["lists"].items():
+        networks = [ip_network(network) for network in entry["networks"].split()]
+        assert networks, name
+        assert all(network.is_global for network in networks), name
+        assert all(network.prefixlen >= 14 for network in networks if network.version == 4), name
+        assert all(network.prefixlen >= 29 for network in networks if network.version == 6), name
+    assert all(day >= "2023-01-03" for day in snapshot_dates().values())
+
+
+def test_operator_without_a_shipped_list_is_not_known() -> None:
+    unknown = {name for name, operator in OPERATORS.items() if operator.lists and not SHIPPED.knows(name)}
+
+    assert unknown == {"Mistral"}
+
+
+def test_list_is_replaced_as_a_whole_and_the_old_ranges_stay_what_they_were() -> None:
+    newer = SHIPPED.with_list("bing", [ip_network("8.8.8.0/24")])
+
+    assert (newer.holds("Bing", "8.8.8.8"), newer.holds("Bing", "157.55.39.1")) == (True, False)
+    assert (SHIPPED.holds("Bing", "8.8.8.8"), SHIPPED.holds("Bing", "157.55.39.1")) == (False, True)
+    assert newer.holds("Google", "66.249.66.1")
+
+
+def test_list_that_was_never_shipped_makes_its_operator_known() -> None:
+    newer = Ranges({}).with_list("mistral-user", [ip_network("8.8.8.8/32")])
+
+    assert newer.knows("Mistral") and newer.holds("Mistral", "8.8.8.8")
+
+
+@given(
+    st.lists(st.builds(lambda n, p: ip_network((n, p), strict=False), st.integers(0, 255), st.integers(24, 32))),
+    st.integers(0, 256),
+)
+def test_set_of_networks_holds_exactly_what_one_of_them_holds(networks: list[object], number: int) -> None:
+    address = ip_address(number)
+
+    assert (address in AddressSet(networks)) is any(address in network for network in networks)  # type: ignore
+
+
+def test_set_counts_merged_networks_of_both_versions() -> None:
+    networks = [ip_network(each) for each in ("10.0.0.0/25", "10.0.0.128/25", "10.0.0.7", "2001:db8::/32")]
+
+    assert AddressSet(networks).count == 2
+    assert ip_address("2001:db8::1") in AddressSet(networks)
+    assert ip_address("10.0.1.0") not in AddressSet(networks)
+
+
+def test_address_with_a_zone_is_nobodys() -> None:
+    assert parse_address("2001:4860:4801:10::1%1") is None
