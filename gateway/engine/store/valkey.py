@@ -1,0 +1,421 @@
+"""State that several engines share, in Valkey or Redis: one limit, one list of overrides, proofs that count once.
+
+Theory of operation. The store is either *reached* (there is a Link) or *gone*. While it is reached, a question is one
+round trip that takes at most `timeout_s`, and this engine's own MemoryStore follows: it gets every Count that the store
+answered and every id that was spent, so that a loss gives nobody a fresh burst and no proof a second life here. The
+first failure of any kind makes the store gone: what is under way is answered from the own state, and so is everything
+that follows, at once and without a look at the network. From then on one task alone tries to come back, every RETRY_S.
+`degraded_reason` says why, and the log says it every 10 s.
+
+While the store is gone, engines cannot know of each other's spent proofs: a proof is accepted once *by each engine*.
+That is said in the log, and on return the ids are written to the store before it answers anything.
+
+Overrides are read from a snapshot, never by a round trip. A change is published and read at once by every engine; each
+of them also looks for a new version every REFRESH_S, for a message that was lost, and after each return. A store that
+comes back without its list (restarted without persistence) gets it back from the engines; to empty the list on purpose
+remove its entries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from gateway import logs
+from gateway.engine.override import MAX_OVERRIDES, NO_OVERRIDES, Override, Overrides, parse_subject
+from gateway.engine.question import Count, Counted, Question, Spend
+from gateway.engine.rate import MICROSECONDS
+from gateway.engine.store.address import Address
+from gateway.engine.store.link import FAILURES, TRIPS, Client, Command, Link, close_client, send
+from gateway.engine.store.memory import CAPACITY, MemoryStore
+from gateway.engine.store.script import PUT, REMOVE, VERSION, count_command
+from gateway.errors import OverrideError, StoreError
+
+CONNECT_S = 1.0  # for everything that no decision waits for: connecting, probing, an operator's change
+RETRY_S = 1.0
+REFRESH_S = 5.0
+CONNECTIONS = TRIPS + 12  # to each node: the trips, the subscription, operators
+OWED_AT_ONCE = 256
+
+log = logs.get("engine.store")
+
+
+class ValkeyStore:
+    """Implements question.Respondent for Count and Spend; belongs to one event loop.
+
+    `overrides`: the snapshot in force. `degraded_reason`: "" while the store is reached, else why it is not.
+    Counters: `errors` (failures of the store), `local_answers` (questions answered without it).
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        timeout_s: float = 0.03,
+        prefix: str = "gateway:",
+        ca: str | None = None,
+        capacity: int = CAPACITY,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`timeout_s`: of one question; `ca`: PEM file of authorities for TLS, None = the system's; `capacity`: of the
+        own MemoryStore."""
+        self.address = address
+        self.overrides: Overrides = NO_OVERRIDES
+        self.degraded_reason = "not started"
+        self.errors = 0
+        self.local_answers = 0
+        self._timeout_s = timeout_s
+        self._prefix = prefix
+        self._ca = ca
+        self._clock = clock
+        self._local = MemoryStore(capacity, clock)
+        self._owed: dict[str, float] = {}  # ids that were spent without the store -> Unix time of expiry
+        self._link: Link | None = None
+        self._subscription: PubSub | None = None  # of the link, until its listener takes it
+        self._tending: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()  # the list was changed, or the link failed
+        self._loading = asyncio.Lock()
+        self._version: bytes | None = None  # of `overrides`
+        self._decoded: dict[bytes, Override] = {}
+        self._complaints = logs.RateLimited(log)
+
+    @property
+    def evicted_live(self) -> int:
+        """Of the own MemoryStore."""
+        return self._local.evicted_live
+
+    @property
+    def refused_full(self) -> int:
+        """Of the own MemoryStore."""
+        return self._local.refused_full
+
+    async def start(self) -> None:
+        """Try to reach the store, for CONNECT_S at most, and go on trying; a store that is not there is no error."""
+        await self._connect()
+        self._tending = asyncio.create_task(self._tend())
+
+    async def stop(self) -> None:
+        """Close the connections; questions are answered from the own state afterwards."""
+        if self._tending is not None:
+            self._tending.cancel()
+            await asyncio.gather(self._tending, return_exceptions=True)
+        link, self._link = self._link, None
+        if link is not None:
+            self.degraded_reason = "stopped"
+            await link.close()
+
+    # -- questions
+
+    def answer(self, question: Question, now_s: float) -> Counted | bool | Awaitable[Counted | bool]:
+        """The reply to a Count or a Spend, at once if it needs no store. Raises TypeError for a question of another
+        kind."""
+        link = self._link
+        if type(question) is Count:
+            if link is None:
+                return self._count_locally(question, now_s)
+            return link.ask(
+                count_command(question, self._prefix),
+                partial(self._counted, question, now_s),
+                partial(self._count_locally, question, now_s),
+                partial(count_command, question, self._prefix, by_text=True),
+            )
+        if type(question) is Spend:
+            if link is None or self._local.is_spent(question.id, now_s):
+                return self._spend_locally(question, now_s)
+            return link.ask(
+                self._spend_command(question.id, question.ttl_s),
+                partial(self._spent, question, now_s),
+                partial(self._spend_locally, question, now_s),
+            )
+        raise TypeError(f"a store does not answer {type(question).__name__}")
+
+    def _counted(self, question: Count, now_s: float, reply: list[int]) -> Counted:
+        self._local.answer(question, now_s)
+        allowed, wait_us = reply
+        return Counted(bool(allowed), wait_us / MICROSECONDS)
+
+    def _count_locally(self, question: Count, now_s: float) -> Counted | bool:
+        self.local_answers += 1
+        return self._local.answer(question, now_s)
+
+    def _spend_command(self, id: str, ttl_s: float) -> Command:
+        return "SET", f"{self._prefix}spent:{id}", 1, "NX", "PX", max(1, round(ttl_s * 1000))
+
+    def _spent(self, question: Spend, now_s: float, reply: object) -> bool:
+        self._local.answer(question, now_s)
+        return bool(reply)
+
+    def _spend_locally(self, question: Spend, now_s: float) -> bool:
+        self.local_answers += 1
+        fresh = bool(self._local.answer(question, now_s))
+        if fresh:
+            self._owed[question.id] = now_s + question.ttl_s
+            self._complaints.warning(
+                "spend",
+                "a proof was accepted without the shared store: other engines may accept it once more",
+                store=str(self.address),
+                reason=self.degraded_reason,
+            )
+        return fresh
+
+    # -- overrides
+
+    async def put(self, override: Override) -> None:
+        """In force on every engine that reaches the store, on this one when the call returns. Raises OverrideError if
+        there are too many, StoreError if the store cannot be asked."""
+        if not await self._change(PUT, override.subject, override.encode(), "over"):
+            raise OverrideError(f"there are {MAX_OVERRIDES} overrides in force, which is the limit")
+
+    async def remove(self, subject: str) -> bool:
+        """False if there was none. Raises OverrideError if that is no subject, StoreError as `put`."""
+        return bool(await self._change(REMOVE, parse_subject(subject)))
+
+    async def list(self) -> list[Override]:
+        """Those in force, read from the store, the one that ends first at the top. Raises StoreError as `put`; what
+        this engine goes by without the store is in `overrides`."""
+        link = self._reached("the list cannot be read")
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await self._load(link.client)
+        except FAILURES as error:
+            raise self._refused(error, "the list cannot be read") from None
+        return self.overrides.live(self._clock())
+
+    async def _change(self, script: str, *arguments: str | bytes) -> int:
+        link = self._reached("nothing was changed")
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                reply = await link.client.execute_command("EVAL", script, 1, self._overrides_key, *arguments)
+                await self._load(link.client)
+        except FAILURES as error:
+            raise self._refused(error, "whether the change was made is not known") from None
+        return int(reply)
+
+    def _reached(self, consequence: str) -> Link:
+        if self._link is None:
+            raise StoreError(f"{self.address} is not reached ({self.degraded_reason}): {consequence}")
+        return self._link
+
+    def _refused(self, error: Exception, consequence: str) -> StoreError:
+        return StoreError(f"{self.address} failed ({self._reason(error)}): {consequence}")
+
+    @property
+    def _overrides_key(self) -> str:
+        """The hash, and the channel that tells of its changes."""
+        return f"{self._prefix}overrides"
+
+    # -- what look-ups found
+
+    async def cache_get(self, key: str) -> str | None:
+        """What one of the engines put there, until its time is over; None also if the store is gone."""
+        found = await self._local.cache_get(key)
+        if found is not None or self._link is None:
+            return found
+        reply: str | None = await self._link.ask(("GET", f"{self._prefix}cache:{key}"), _text, _nothing)
+        return reply
+
+    async def cache_put(self, key: str, value: str, ttl_s: float) -> None:
+        """Keep it for `ttl_s`, for this engine alone if the store is gone."""
+        await self._local.cache_put(key, value, ttl_s)
+        if self._link is not None:
+            ttl_ms = max(1, round(ttl_s * 1000))
+            await self._link.ask(("SET", f"{self._prefix}cache:{key}", value, "PX", ttl_ms), _nothing, _nothing)
+
+    # -- reaching the store
+
+    async def _tend(self) -> None:
+        """Runs as long as the store is used: follows the link, and replaces it when it has failed."""
+        while True:
+            if self._link is None:
+                await asyncio.sleep(RETRY_S)
+                await self._connect()
+            else:
+                await self._follow(self._link)
+
+    async def _connect(self) -> None:
+        """One attempt: everything that will be needed is tried before the first decision asks for it."""
+        client = self._client()
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await self._probe(client)
+                subscription = await self._subscribe(client)
+                await self._load(client)  # after the subscription, so that no change can fall between the two
+                await self._settle(client)
+        except FAILURES as error:
+            self._note_failure(error)
+            await close_client(client)
+            return
+        log.info("the shared store is reached", store=str(self.address))
+        self.degraded_reason = ""
+        self._subscription = subscription
+        self._link = Link(client, self._timeout_s, self._lose)
+
+    async def _probe(self, client: Client) -> None:
+        """Ask what decisions ask, over as many connections: opens these, makes the script known, and finds a store that
+        is read-only or full, or a user who may not."""
+        command = count_command(Count("probe|", 1, 0.001, 1), self._prefix, by_text=True)
+        probes = (send(client, [command]) for _ in range(TRIPS))
+        for replies in await asyncio.gather(*probes, return_exceptions=True):
+            _raise_first([replies] if isinstance(replies, BaseException) else replies)
+
+    async def _subscribe(self, client: Client) -> PubSub:
+        subscription: PubSub = client.pubsub()
+        await subscription.subscribe(self._overrides_key)
+        await subscription.get_message(timeout=None)  # the confirmation; raises if the user may not
+        return subscription
+
+    async def _settle(self, client: Client) -> None:
+        """Write the ids that were spent without the store, also those that are spent meanwhile."""
+        while self._owed:
+            now_s = self._clock()
+            owed = dict(islice(self._owed.items(), OWED_AT_ONCE))
+            commands = [self._spend_command(id, until_s - now_s) for id, until_s in owed.items() if until_s > now_s]
+            _raise_first(await send(client, commands))
+            for id in owed:
+                del self._owed[id]
+
+    def _lose(self, error: Exception) -> None:
+        self._link = None
+        self._note_failure(error)
+        self._wake.set()
+
+    def _note_failure(self, error: Exception) -> None:
+        self.errors += 1
+        self.degraded_reason = self._reason(error)
+        self._complaints.warning(
+            "gone",
+            "the shared store is gone: decisions go on from this engine's own state",
+            store=str(self.address),
+            reason=self.degraded_reason,
+        )
+
+    def _reason(self, error: Exception) -> str:
+        """One line for people, without the password."""
+        text = str(error) or (f"no reply within {CONNECT_S:g} s" if isinstance(error, TimeoutError) else repr(error))
+        if self.address.password:
+            text = text.replace(self.address.password, "***")
+        return " ".join(text.split())[:200]
+
+    async def _follow(self, link: Link) -> None:
+        """Keep the list up to date until the link has failed, then close it."""
+        listener = asyncio.create_task(self._listen(link))
+        try:
+            while self._link is link:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(REFRESH_S):
+                        await self._wake.wait()
+                self._wake.clear()
+                if self._link is link:
+                    await self._refresh(link)
+        finally:
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
+        await link.close()
+
+    async def _refresh(self, link: Link) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await self._load(link.client)
+        except FAILURES as error:
+            link.fail(error)
+
+    async def _listen(self, link: Link) -> None:
+        """Wake the refresh for each change that is published."""
+        assert self._subscription is not None
+        subscription, self._subscription = self._subscription, None
+        try:
+            while True:
+                await subscription.get_message(timeout=None)
+                self._wake.set()
+        except FAILURES as error:
+            link.fail(error)
+        finally:
+            with contextlib.suppress(*FAILURES):  # gone already
+                await subscription.aclose()  # type: ignore[no-untyped-call]
+
+    # -- reading the list
+
+    async def _load(self, client: Client) -> None:
+        """Read the list if it is another than `overrides`. One at a time: an older one must not come last."""
+        async with self._loading:
+            key = self._overrides_key
+            version = await client.execute_command("HGET", key, VERSION)
+            if version == self._version:
+                return
+            if version is None:
+                await self._restore(client)
+            flat: Any = await client.execute_command("HGETALL", key)
+            self._version = flat.pop(VERSION.encode(), None)
+            self.overrides = Overrides(islice(self._decode(flat.values()), MAX_OVERRIDES))
+
+    async def _restore(self, client: Client) -> None:
+        """The store has lost the list: what is in force here goes back, unless somebody has written anew."""
+        live = self.overrides.live(self._clock())
+        log.warning("the shared store has lost the overrides: written again", store=str(self.address), count=len(live))
+        commands: list[Command] = [
+            ("EVAL", PUT, 1, self._overrides_key, entry.subject, entry.encode(), "new") for entry in live
+        ]
+        _raise_first(await send(client, commands))
+
+    def _decode(self, raws: Iterable[bytes]) -> Iterable[Override]:
+        """The entries; those that are known are not parsed again, and what cannot be read is said and left out."""
+        known, self._decoded = self._decoded, {}
+        for raw in raws:
+            entry = known.get(raw)
+            if entry is None:
+                try:
+                    entry = Override.decode(raw)
+                except OverrideError as error:
+                    self._complaints.error("entry", "an override in the shared store is not readable", error=str(error))
+                    continue
+            self._decoded[raw] = entry
+            yield entry
+
+    def _client(self) -> Client:
+        """A client without any connection yet. It never repeats a command: a Count would count twice."""
+        address = self.address
+        options: dict[str, Any] = {
+            "username": address.username,
+            "password": address.password,
+            "socket_timeout": None,  # whoever asks has a bound of his own
+            "socket_connect_timeout": CONNECT_S,
+            "max_connections": CONNECTIONS,
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,  # every server and proxy speaks it, and nothing here needs more
+            "driver_info": None,  # no CLIENT SETINFO on each connection
+        }
+        if address.tls:
+            options |= {"ssl": True, "ssl_ca_certs": self._ca, "ssl_check_hostname": True}
+        if address.cluster:
+            nodes = [ClusterNode(host, port) for host, port in address.nodes]
+            return RedisCluster(startup_nodes=nodes, **options)
+        if address.path:
+            return Redis(unix_socket_path=address.path, db=address.db, **options)
+        host, port = address.nodes[0]
+        return Redis(host=host, port=port, db=address.db, **options)
+
+
+def _raise_first(replies: Iterable[object]) -> None:
+    """Raises the first reply that is an error."""
+    for reply in replies:
+        if isinstance(reply, BaseException):
+            raise reply
+
+
+def _text(reply: bytes | None) -> str | None:
+    return None if reply is None else reply.decode("utf-8", "replace")
+
+
+def _nothing(_reply: object = None) -> None:
+    return None
