@@ -216,7 +216,9 @@ def _check_wire_habits(claim: Claim, described: Described, found: list[str]) -> 
 
 def _check_encodings(claim: Claim, described: Described, found: list[str]) -> None:
     encodings = described.text("AcceptEncoding")
-    if not encodings or encodings == _ENCODINGS_NOW or claim.engine not in ("chromium", "gecko"):
+    if not encodings or claim.engine not in ("chromium", "gecko"):
+        return
+    if encodings == _ENCODINGS_NOW and claim.major >= 126:
         return
     if not encodings.startswith(("gzip, deflate", "identity")):
         found.append("encoding_order")
