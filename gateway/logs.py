@@ -237,7 +237,7 @@ class AccessLog:
     def __init__(self, target: Path | None = None, *, flush_interval_s: float = FLUSH_INTERVAL_S) -> None:
         self._target = target
         self._flush_interval_s = flush_interval_s
-        self._queue: deque[AccessRecord] = deque()
+        self._queue: deque[AccessRecord | bytes] = deque()
         self._dropped_full = 0  # written by the loop alone
         self._dropped_failed = 0  # written by the writer alone
         self._reported = 0
@@ -273,6 +273,13 @@ class AccessLog:
             ):
                 record = tuple(value[:TEXT_BYTES] if isinstance(value, str | bytes) else value for value in record)
         self._queue.append(record)
+
+    def add_line(self, line: bytes) -> None:
+        """Take a line that is ready, with its newline, of at most a few KiB. Never blocks, never raises."""
+        if len(self._queue) >= QUEUE_RECORDS:
+            self._dropped_full += 1
+            return
+        self._queue.append(line)
 
     def reopen(self) -> None:
         """Open the file anew before the next line (log rotation). Records added before may land in either file."""
@@ -330,7 +337,9 @@ class AccessLog:
         if lines:
             self._write(lines)
 
-    def _line(self, record: AccessRecord) -> bytes:
+    def _line(self, record: AccessRecord | bytes) -> bytes:
+        if isinstance(record, bytes):
+            return record
         try:
             return self._format(record)
         except (TypeError, ValueError) as error:  # not a record: a defect of the caller that must cost one line only

@@ -37,6 +37,9 @@ OUTCOMES = (
     "rejected",
 )  # fmt: skip
 CHECK_RESULTS = ("allow", "block", "redirect", "error")
+CHALLENGE_RESULTS = (
+    "issued", "proved", "waited", "malformed", "forged", "future", "expired", "early", "unsolved", "replayed",
+)  # fmt: skip
 FAILURE_REASONS = (
     "timeout", "connect", "reset", "protocol", "integrity", "status", "unauthorized", "oversized", "breaker_open",
     "pool_full",
@@ -212,6 +215,44 @@ class Metrics:
             combine=min,
         )
         # The gateway itself.
+        self.engine_decisions = Counter(
+            "gateway_engine_decisions_total",
+            "Judgements of the embedded engine, by the rule that decided and what it did.",
+            ("rule", "action"),
+        )
+        self.engine_dry_run = Counter(
+            "gateway_engine_dry_run_total",
+            "What rules would have done that are on a dry run.",
+            ("rule", "action"),
+        )
+        self.engine_visitors = Counter(
+            "gateway_engine_visitors_total",
+            "Judgements by what the visitor is: human, a class of bots, or unknown automation.",
+            ("class", "action"),
+        )
+        self.engine_challenges = Counter(
+            "gateway_engine_challenges_total",
+            "Challenges: issued, proved (solved), waited (passed without JavaScript), or why a proof was refused.",
+            ("result",),
+            CHALLENGE_RESULTS,
+        )
+        self.engine_sessions = Gauge(
+            "gateway_engine_sessions", "Sessions that were seen in the last minutes, by what they proved.", ("kind",)
+        )
+        self.engine_overrides = Gauge(
+            "gateway_engine_overrides", "Addresses and sessions that operators blocked, allowed or revoked by hand."
+        )
+        self.engine_store_errors = Counter(
+            "gateway_engine_store_errors_total", "Questions that the shared store did not answer; local state did."
+        )
+        self.engine_store_up = Gauge(
+            "gateway_engine_store_up", "1 if the engine's store answers; 0: decisions go on from local state."
+        )
+        self.engine_policy_last_reload_successful = Gauge(
+            "gateway_engine_policy_last_reload_successful",
+            "1 if the last (re)load of the policy file was taken over, else 0.",
+        )
+
         self.config_last_reload_successful = Gauge(
             "gateway_config_last_reload_successful",
             "1 if the last (re)load of the configuration was taken over, else 0.",

@@ -23,8 +23,10 @@ from gateway.config.secret import PROTECTION_KEY_DEFAULT, Secret, SecretFile
 from gateway.config.section import Section, required, setting
 from gateway.config.value import (
     AccessLog,
+    Contact,
     Count,
     CountOrZero,
+    Difficulty,
     Duration,
     Extension,
     FilledName,
@@ -451,6 +453,39 @@ class EngineListen(Section):
     tls: EngineTls | None = setting(None, "Serve TLS; null = plain HTTP.")
 
 
+class EngineSession(Section):
+    """The `datadome` cookie: who a visitor is to the engine, and what he has proved."""
+
+    secrets: tuple[Secret, ...] = setting(
+        [], "Sign sessions and challenges; the first one signs, all are accepted, so that they can be rotated. [] = one "
+        "made at the start: then sessions end with the process, and engines do not know each other's."
+    )  # fmt: skip
+    lifetime: Duration = setting("24h", "How long a session, and with it a passed challenge, counts.")
+    bind_address: Flag = setting(
+        True, "Sessions count only in the network they were given to (IPv4 /24, IPv6 /56), so that a stolen or sold one "
+        "is worth little. false where visitors change networks often."
+    )  # fmt: skip
+
+
+class EngineChallenge(Section):
+    """The challenge that doubtful visitors get."""
+
+    difficulty: Difficulty = setting(
+        16, "Work of a visitor without a score: 2^16 hashes, well under 2 s on a phone; a score adds up to 3."
+    )
+    without_javascript: Flag = setting(True, "Whether there is a way without JavaScript: to wait, and come back.")
+    wait: Duration = setting("6s", "How long that takes, from 1s to 60s.")
+    contact: Contact | None = setting(
+        None, "Whom a stopped visitor can ask: an e-mail address, a URL or a few words. null = nobody is named."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not 1 <= self.wait <= 60:
+            report([Finding(("wait",), self.wait, "from 1s to 60s")])
+        return self
+
+
 class Engine(Section):
     """The embedded Protection API."""
 
@@ -458,7 +493,14 @@ class Engine(Section):
         None, "Where `gateway engine` serves; `gateway run` needs none, it uses a Unix socket of its own."
     )
     keys: tuple[Secret, ...] = setting([], "Keys that are accepted, secrets; [] = any that is not empty.")
-    policy: NotAvailable = setting(None, "File with rules; null = the built-in policy. Not available in this version.")
+    policy: ReadableFile | None = setting(
+        None, "File with rules (YAML), read again when it changes; null = the preset moderate."
+    )
+    decision_log: AccessLog = setting(
+        False, "A line for each visitor who is stopped, with rule, score and findings: true = stdout, or a file name."
+    )
+    session: EngineSession = setting({}, "Sessions.")
+    challenge: EngineChallenge = setting({}, "Challenges.")
 
 
 class Config(Section):

@@ -201,6 +201,9 @@ CountOrZero = Annotated[
 Retries = Annotated[
     int, PlainValidator(_whole(0, 10)), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 10})
 ]
+Difficulty = Annotated[
+    int, PlainValidator(_whole(12, 19)), WithJsonSchema({"type": "integer", "minimum": 12, "maximum": 19})
+]
 Workers = Annotated[
     int,
     PlainValidator(_workers),
@@ -339,6 +342,11 @@ Pattern = Annotated[
 ]
 ReadableFile = Annotated[
     str, PlainValidator(_text(_file, "the name of a file that can be read")), WithJsonSchema({"type": "string"})
+]
+Contact = Annotated[
+    str,
+    PlainValidator(_matching(r"[^\x00-\x1f\x7f<>]{1,200}", "a text of 1 to 200 characters, without < and >")),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 200}),
 ]
 AccessLog = Annotated[
     bool | str, PlainValidator(_access_log), WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string"}]})

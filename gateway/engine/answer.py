@@ -1,33 +1,34 @@
-"""The answers of the Protection API: a verdict in; status, headers and body out (the seed's "API responses").
+"""The answers of the Protection API: an outcome in; status, headers and body out (the seed's "API responses").
 
 Every answer has `X-DataDomeResponse` equal to its status. A judged request gets the enriched headers, named in
-`X-DataDome-request-headers` for the origin's side, and a `datadome` cookie that `X-DataDome-headers` names for the
-client's side. A block also has the body that the client gets: an HTML page, or JSON with `X-DD-B` when the described
-request was JSON.
+`X-DataDome-request-headers` for the origin's side; `X-DataDome-headers` names what is for the client: the cookie, and
+of a stopped request all that its page or JSON needs.
 """
 
 from __future__ import annotations
 
-import html
-import re
-from base64 import urlsafe_b64encode
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
-from uuid import UUID
+from functools import lru_cache
+from typing import NamedTuple
 
-import orjson
-
-from gateway.engine.rules import Verdict
+from gateway.engine.challenge.page import (
+    Page,
+    PageRequest,
+    block_json,
+    block_page,
+    challenge_json,
+    challenge_page,
+    limit_json,
+    limit_page,
+)
+from gateway.engine.challenge.token import Challenge
+from gateway.engine.verdict import Identity, Verdict
 from gateway.engine.wire import Described
 
-BLOCK_STATUS = 403
-COOKIE_MAX_AGE_S = 31_536_000  # a year
-CLIENT_ID_BYTES = 72  # of entropy: 96 characters, as long as the vendor's usual ones
 REQUEST_HEADERS = (
     "X-DataDome-botname X-DataDome-botfamily X-DataDome-isbot X-DataDome-requestid X-DataDome-ruletype"
 )  # fmt: skip
-
-Entropy = Callable[[int], bytes]  # n -> n random bytes that nobody can guess
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +40,35 @@ class Answer:
     body: bytes
 
 
-def answer_verdict(verdict: Verdict, described: Described, entropy: Entropy, *, x_set_cookie: bool) -> Answer:
+class Outcome(NamedTuple):
+    """Everything that an answer is written from. `cookie`: (session token, seconds that it lives), ("", 0) = none is
+    set; `challenge`: for that action; `contact`: whom a stopped visitor can ask, "" = nobody is named."""
+
+    verdict: Verdict
+    identity: Identity
+    request_id: str
+    cookie: tuple[str, int] = ("", 0)
+    challenge: Challenge | None = None
+    contact: str = ""
+
+
+def answer_outcome(outcome: Outcome, described: Described, *, x_set_cookie: bool) -> Answer:
     """The answer to a judged request. `x_set_cookie`: the module asked for session by header, so the cookie comes in
     X-Set-Cookie instead of Set-Cookie (the seed's "Session by header")."""
-    request_id = str(UUID(bytes=entropy(16), version=4))
-    cookie_header = "X-Set-Cookie" if x_set_cookie else "Set-Cookie"
-    shared = _enriched(verdict, request_id)
-    shared.append(("X-DataDome", "protected"))
-    shared.append((cookie_header, _cookie(described, entropy)))
-    if verdict.action == "allow":
-        return Answer(200, [*_ALLOW_HEADERS[cookie_header], *shared], b"")
-    if is_json(described.text("ContentType")):
-        return Answer(BLOCK_STATUS, [*_JSON_BLOCK_HEADERS[cookie_header], *shared], _json_body(described, request_id))
-    return Answer(BLOCK_STATUS, [*_HTML_BLOCK_HEADERS[cookie_header], *shared], block_page(request_id))
+    enriched = _enriched(outcome)
+    cookie = _cookie(outcome.cookie, described, x_set_cookie=x_set_cookie)
+    action = outcome.verdict.action
+    if action == "allow":
+        return Answer(200, [*_head(200, "authorize", cookie), *enriched], b"")
+    if action == "redirect":
+        location = ("Location", outcome.verdict.location)
+        headers = [*cookie, location, *_NEVER_CACHED]
+        return Answer(outcome.verdict.status, [*_head(outcome.verdict.status, "redirect", headers), *enriched], b"")
+    status, rule_response = _STOPPED[action]
+    body, headers = _body(outcome, described)
+    if action == "limit":
+        headers.append(("Retry-After", str(max(1, math.ceil(outcome.verdict.retry_after_s)))))
+    return Answer(status, [*_head(status, rule_response, [*cookie, *headers, *_NEVER_CACHED]), *enriched], body)
 
 
 def answer_refusal(status: int, reason: str) -> Answer:
@@ -65,90 +82,86 @@ def is_json(content_type: str) -> bool:
     return media_type == "application/json" or media_type.endswith("+json")
 
 
-def block_page(request_id: str) -> bytes:
-    """The page that a blocked person sees: one file without any other resource, readable without styles."""
-    return _PAGE.replace("{request_id}", html.escape(request_id)).encode()
+def wants_json(described: Described) -> bool:
+    """True for a request that sends JSON, or takes it and no HTML: a page would help nobody there."""
+    if is_json(described.text("ContentType")):
+        return True
+    accept = described.text("Accept").lower()
+    return "json" in accept and "text/html" not in accept
 
 
-def _enriched(verdict: Verdict, request_id: str) -> list[tuple[str, str]]:
+def _body(outcome: Outcome, described: Described) -> tuple[bytes, list[tuple[str, str]]]:
+    """The body of a stopped request, and the headers for the client that go with it."""
+    stopped = PageRequest(
+        outcome.request_id, described.text("Protocol").lower(), described.text("Host"), described.text("Request"),
+        described.text("AcceptLanguage"), outcome.contact,
+    )  # fmt: skip
+    if wants_json(described):
+        return _json(outcome, stopped), [*_JSON_HEADERS]
+    page = _page(outcome, stopped)
+    return page.body, [*_HTML_HEADERS, ("Content-Security-Policy", page.content_security_policy)]
+
+
+def _json(outcome: Outcome, stopped: PageRequest) -> bytes:
+    if outcome.challenge is not None:
+        return challenge_json(stopped, outcome.challenge)
+    if outcome.verdict.action == "limit":
+        return limit_json(stopped, outcome.verdict.retry_after_s)
+    return block_json(stopped)
+
+
+def _page(outcome: Outcome, stopped: PageRequest) -> Page:
+    if outcome.challenge is not None:
+        return challenge_page(stopped, outcome.challenge)
+    if outcome.verdict.action == "limit":
+        return limit_page(stopped, outcome.verdict.retry_after_s)
+    return block_page(stopped)
+
+
+def _enriched(outcome: Outcome) -> list[tuple[str, str]]:
+    identity = outcome.identity
     return [
-        ("X-DataDome-botname", verdict.bot_name),
-        ("X-DataDome-botfamily", verdict.bot_family),
-        ("X-DataDome-isbot", "1" if verdict.is_bot else "0"),
-        ("X-DataDome-requestid", request_id),
-        ("X-DataDome-ruletype", verdict.rule_type),
+        ("X-DataDome-botname", identity.name),
+        ("X-DataDome-botfamily", identity.family),
+        ("X-DataDome-isbot", "1" if identity.is_bot else "0"),
+        ("X-DataDome-requestid", outcome.request_id),
+        ("X-DataDome-ruletype", outcome.verdict.rule),
+        _PROTECTED,
     ]
 
 
-def _cookie(described: Described, entropy: Entropy) -> str:
-    """The client's identity for another year: the one that it has if that can be ours, else a new one."""
-    client_id = described.text("ClientID")
-    if not _CLIENT_ID.fullmatch(client_id):
-        client_id = urlsafe_b64encode(entropy(CLIENT_ID_BYTES)).decode()
+def _cookie(cookie: tuple[str, int], described: Described, *, x_set_cookie: bool) -> list[tuple[str, str]]:
+    token, max_age_s = cookie
+    if not token:
+        return []
     secure = "; Secure" if described.text("Protocol").lower() == "https" else ""
-    return f"datadome={client_id}; Max-Age={COOKIE_MAX_AGE_S}; Path=/; SameSite=Lax{secure}"
+    # Not HttpOnly: the challenge page's script must be able to put its proof in the place of an older session.
+    value = f"datadome={token}; Max-Age={max_age_s}; Path=/; SameSite=Lax{secure}"
+    return [("X-Set-Cookie" if x_set_cookie else "Set-Cookie", value)]
 
 
-def _json_body(described: Described, request_id: str) -> bytes:
-    """`url` is what was blocked: there is no page to solve anything on yet."""
-    url = f"{described.text('Protocol') or 'http'}://{described.text('Host')}{described.text('Request')}"
-    return orjson.dumps({"url": url, "request_id": request_id, "message": "This request was blocked."})
+def _head(status: int, rule_response: str, for_client: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Status, pointers, and the headers for the client that they name."""
+    return [
+        *_fixed(status, rule_response, tuple(name for name, _ in for_client)),
+        *for_client,
+    ]
 
 
-def _head(status: int, rule_response: str, client_headers: str) -> dict[str, list[tuple[str, str]]]:
-    """The headers that are the same in every such answer, by the name of the header that holds the cookie."""
-    return {
-        cookie_header: [
-            ("X-DataDomeResponse", str(status)),
-            ("X-DataDome-Traffic-Rule-Response", rule_response),
-            ("X-DataDome-request-headers", REQUEST_HEADERS),
-            ("X-DataDome-headers", f"{cookie_header} X-DataDome{client_headers}"),
-        ]
-        for cookie_header in ("Set-Cookie", "X-Set-Cookie")
-    }
+@lru_cache(maxsize=64)  # statuses by sets of names: a dozen
+def _fixed(status: int, rule_response: str, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return (
+        ("X-DataDomeResponse", str(status)),
+        ("X-DataDome-Traffic-Rule-Response", rule_response),
+        ("X-DataDome-request-headers", REQUEST_HEADERS),
+        ("X-DataDome-headers", " ".join((*names, "X-DataDome"))),
+    )
 
 
-def _block_head(*headers: tuple[str, str]) -> dict[str, list[tuple[str, str]]]:
-    """As `_head`, of a block with these further headers, all of them for the client."""
-    every = [*headers, *_NEVER_CACHED, ("X-Content-Type-Options", "nosniff")]
-    listed = "".join(f" {name}" for name, _ in every)
-    return {cookie: [*head, *every] for cookie, head in _head(BLOCK_STATUS, "block", listed).items()}
-
-
-_CLIENT_ID = re.compile(r"[A-Za-z0-9_~.=+/-]{20,512}")  # cookie octets (RFC 6265) that the vendor's values use
+_STOPPED = {"block": (403, "block"), "challenge": (403, "challenge"), "limit": (429, "block")}
+_PROTECTED = ("X-DataDome", "protected")
 _NEVER_CACHED = [("Cache-Control", "private, no-cache, no-store, must-revalidate"), ("Pragma", "no-cache")]
-_PLAIN_TEXT = [("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff")]
-_ALLOW_HEADERS = _head(200, "authorize", "")
-_JSON_BLOCK_HEADERS = _block_head(("Content-Type", "application/json; charset=utf-8"), ("X-DD-B", "1"))
-_HTML_BLOCK_HEADERS = _block_head(
-    ("Content-Type", "text/html; charset=utf-8"),
-    ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
-)
-_PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>Access blocked</title>
-<style>
-:root { color-scheme: light dark; }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; font: 1.0625rem/1.6 system-ui, sans-serif;
-  background: Canvas; color: CanvasText; }
-main { max-width: 34rem; padding: 2rem; }
-h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 1rem; }
-code { font-size: 0.9375rem; overflow-wrap: anywhere; user-select: all; }
-</style>
-</head>
-<body>
-<main>
-<h1>Access blocked</h1>
-<p>This site is protected against automated traffic, and your request looks automated to it.</p>
-<p>If you are a person, reload the page in an up-to-date browser, without tools that change what the browser says
-about itself. If it happens again, send the request number below to the site&#8217;s owner.</p>
-<p>Request number: <code>{request_id}</code></p>
-</main>
-</body>
-</html>
-"""
+_NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
+_PLAIN_TEXT = [("Content-Type", "text/plain; charset=utf-8"), _NO_SNIFFING]
+_JSON_HEADERS = (("Content-Type", "application/json; charset=utf-8"), _NO_SNIFFING, ("X-DD-B", "1"))
+_HTML_HEADERS = (("Content-Type", "text/html; charset=utf-8"), _NO_SNIFFING, ("Referrer-Policy", "same-origin"))

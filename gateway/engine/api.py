@@ -1,23 +1,50 @@
 """The Protection API without the HTTP server: one call in, one answer out.
 
-read (wire) -> who asks (the key) -> judge (rules) -> write (answer).
+read (wire) -> who asks (the key) -> who visits (proof, step or session) -> what operators decided by hand (overrides)
+-> judge (policy) -> write (answer). The judgement's questions are answered by the Respondents; if one must be waited
+for, so is the answer.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from dataclasses import dataclass, field
 from secrets import token_bytes
+from typing import NamedTuple, Protocol, cast
+from urllib.parse import quote
+from uuid import UUID
 
-from gateway.engine.answer import Answer, Entropy, answer_refusal, answer_verdict
-from gateway.engine.rules import Rule, judge
+from gateway.engine.answer import Answer, Outcome, answer_outcome, answer_refusal
+from gateway.engine.bots.catalogue import Catalogue
+from gateway.engine.challenge.step import local_location, take_step
+from gateway.engine.challenge.token import (
+    Challenge,
+    Passed,
+    Refused,
+    check_proof,
+    check_step,
+    difficulty_of,
+    is_proof,
+    issue,
+)
+from gateway.engine.keyring import Binding, Keyring
+from gateway.engine.override import NO_OVERRIDES, Overrides
+from gateway.engine.policy.judge import Policy
+from gateway.engine.question import Count, Identify, Question, Reply, Respondent, Signed, Spend
+from gateway.engine.request import Request
+from gateway.engine.session import Session, Sessions
+from gateway.engine.verdict import Identity, Verdict, identity
 from gateway.engine.wire import Described, decode
 from gateway.errors import CallRefused
 
+PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+"""Stands as it is in a Location; all else is percent-encoded, since it would break the header's line."""
 
-@dataclass(frozen=True, slots=True)
-class Call:
+OVERRIDE_RULES = {"block": "override-block", "allow": "override-allow"}
+
+
+class Call(NamedTuple):
     """One POST to validate-request. `x_set_cookie`: its X-DataDome-X-Set-Cookie header is `true`."""
 
     body: bytes
@@ -25,33 +52,218 @@ class Call:
     x_set_cookie: bool = False
 
 
-class ProtectionApi:
-    """Immutable: a reload makes another one with the same rules."""
+class Decided(NamedTuple):
+    """One judged request, for counters and logs. `presented`: what became of a proof or a step that was shown:
+    `proved`, `waited`, or why it was refused; "" if none was."""
 
-    def __init__(self, keys: Iterable[str], rules: tuple[Rule, ...], entropy: Entropy = token_bytes) -> None:
-        """`keys`: the accepted ones; none = any that is not empty."""
-        self._keys = tuple(key.encode() for key in keys)
-        self._rules = rules
+    request: Request
+    verdict: Verdict
+    identity: Identity
+    request_id: str
+    presented: str
+
+
+class Observer(Protocol):
+    """Who is told about every judgement. Must not raise."""
+
+    def observe(self, decided: Decided) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeTerms:
+    """`difficulty`: of who has no score (2**difficulty hashes); `wait_s`: of the way without JavaScript; `contact`:
+    whom a stopped visitor can ask, "" = nobody is named."""
+
+    difficulty: int = 16
+    wait_s: int = 6
+    contact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Respondents:
+    """Who answers the judgement's questions. `overrides`: the list that is in force, asked for each request."""
+
+    store: Respondent
+    verifier: Respondent
+    signatures: Respondent
+    overrides: Callable[[], Overrides] = lambda: NO_OVERRIDES
+
+    def answer(self, question: Question, now_s: float) -> Reply | Awaitable[Reply]:
+        """From whom it concerns."""
+        match question:
+            case Count() | Spend():
+                return self.store.answer(question, now_s)
+            case Identify():
+                return self.verifier.answer(question, now_s)
+            case Signed():
+                return self.signatures.answer(question, now_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a reload may change. `keys`: of callers; none = any that is not empty."""
+
+    policy: Policy
+    keyring: Keyring
+    sessions: Sessions
+    keys: tuple[bytes, ...] = ()
+    bind_address: bool = True
+    challenge: ChallengeTerms = field(default_factory=ChallengeTerms)
+
+
+class ProtectionApi:
+    """Judges calls. `terms` may be replaced between two of them."""
+
+    def __init__(
+        self, terms: Terms, catalogue: Catalogue, respondents: Respondents, observer: Observer,
+        clock: Callable[[], float], entropy: Callable[[int], bytes] = token_bytes,
+    ) -> None:  # fmt: skip
+        """`clock`: Unix seconds; `entropy`: n -> n random bytes that nobody can guess."""
+        self.terms = terms
+        self._catalogue = catalogue
+        self._respondents = respondents
+        self._observer = observer
+        self._clock = clock
         self._entropy = entropy
 
-    def with_keys(self, keys: Iterable[str]) -> ProtectionApi:
-        """The same rules for other callers."""
-        return ProtectionApi(keys, self._rules, self._entropy)
-
-    def respond(self, call: Call) -> Answer:
-        """Never raises: a call that cannot be judged gets the status that says so (400, 413, 415)."""
+    def respond(self, call: Call) -> Answer | Awaitable[Answer]:
+        """The answer, or something to await that gives it. Never raises, never waits long: a call that cannot be judged
+        gets the status that says so (400, 413, 415)."""
         try:
             described = decode(call.body, call.content_type)
             self._admit(described)
         except CallRefused as refusal:
             return answer_refusal(refusal.status, str(refusal))
-        verdict = judge(self._rules, described)
-        return answer_verdict(verdict, described, self._entropy, x_set_cookie=call.x_set_cookie)
+        now_s = self._clock()
+        steps = _Visit(self, described, now_s, x_set_cookie=call.x_set_cookie).steps()
+        try:
+            question = next(steps)
+            while True:
+                reply = self._respondents.answer(question, now_s)
+                if isinstance(reply, Awaitable):
+                    return self._respond_later(steps, reply, now_s)
+                question = steps.send(reply)
+        except StopIteration as done:
+            return cast(Answer, done.value)
+
+    async def _respond_later(
+        self, steps: Generator[Question, Reply, Answer], awaited: Awaitable[Reply], now_s: float
+    ) -> Answer:
+        reply: Reply | Awaitable[Reply] = awaited
+        try:
+            while True:
+                if isinstance(reply, Awaitable):
+                    reply = await reply
+                reply = self._respondents.answer(steps.send(reply), now_s)
+        except StopIteration as done:
+            return cast(Answer, done.value)
 
     def _admit(self, described: Described) -> None:
         """Raises CallRefused 400 unless the key is accepted; the time that it takes tells nothing about the key."""
         key = described.text("Key").encode()
         if not key:
             raise CallRefused(400, "the Key field is missing")
-        if self._keys and not any(hmac.compare_digest(key, accepted) for accepted in self._keys):
+        keys = self.terms.keys
+        if keys and not any(hmac.compare_digest(key, accepted) for accepted in keys):
             raise CallRefused(400, "the Key field is no accepted key")
+
+
+class _Visit:
+    """One request from the admitted call to its answer."""
+
+    __slots__ = (
+        "_api", "_binding", "_cookie_due", "_now_s", "_presented", "_request", "_target", "_terms", "_x_set_cookie",
+    )  # fmt: skip
+
+    def __init__(self, api: ProtectionApi, described: Described, now_s: float, *, x_set_cookie: bool) -> None:
+        self._api = api
+        self._terms = api.terms
+        self._now_s = now_s
+        self._x_set_cookie = x_set_cookie
+        self._request = Request(described, api._catalogue)
+        self._binding: Binding = self._request.binding(to_address=self._terms.bind_address)
+        self._presented = ""
+        self._cookie_due = False
+        self._target = ""  # of a visitor with a step: where he wanted to go
+
+    def steps(self) -> Generator[Question, Reply, Answer]:
+        """The questions, and in the end the answer."""
+        yield from self._recognise()
+        verdict = self._overridden()
+        if verdict is None:
+            verdict = yield from self._terms.policy.judge(self._request)
+        return self._answer(verdict)
+
+    def _recognise(self) -> Generator[Question, Reply, None]:
+        """Set the request's session: opened by a proof or a step, else the one that the cookie holds."""
+        request, terms = self._request, self._terms
+        presented = request.described.text("ClientID")
+        result: Passed | Refused | None = None
+        if is_proof(presented):
+            result = check_proof(terms.keyring, self._binding, presented, self._now_s)
+        elif (returning := take_step(request.target)) is not None:
+            step, self._target = returning
+            result = check_step(terms.keyring, self._binding, step, self._now_s)
+        if isinstance(result, Passed):
+            if (yield Spend(result.id, result.ttl_s)):
+                self._presented = result.kind
+                self._open(result.kind)
+                return
+            self._presented = "replayed"
+        elif result is not None:
+            self._presented = result.reason
+        session = terms.sessions.read(presented, self._binding, self._now_s)
+        if session.id and self._api._respondents.overrides().is_revoked(session.id, self._now_s):
+            session = session._replace(kind="revoked")
+        request.session = session
+
+    def _open(self, kind: str) -> None:
+        self._request.session = self._terms.sessions.open(kind, self._now_s, self._api._entropy)  # type: ignore[arg-type]
+        self._cookie_due = True
+
+    def _overridden(self) -> Verdict | None:
+        found = self._api._respondents.overrides().find(self._request.where, self._now_s)
+        if found is None or found.action not in OVERRIDE_RULES:
+            return None
+        return Verdict("block" if found.action == "block" else "allow", OVERRIDE_RULES[found.action])
+
+    def _answer(self, verdict: Verdict) -> Answer:
+        request = self._request
+        who = identity(request)
+        request_id = str(UUID(bytes=self._api._entropy(16), version=4))
+        if verdict.action == "allow" and self._presented == "waited":
+            location = quote(local_location(self._target), safe=PRINTABLE)
+            verdict = verdict._replace(action="redirect", location=location, status=302)
+        challenge = self._challenge(verdict) if verdict.action == "challenge" else None
+        self._api._observer.observe(Decided(request, verdict, who, request_id, self._presented))
+        contact = self._terms.challenge.contact
+        return answer_outcome(
+            Outcome(verdict, who, request_id, self._cookie(verdict), challenge, contact),
+            request.described, x_set_cookie=self._x_set_cookie,
+        )  # fmt: skip
+
+    def _challenge(self, verdict: Verdict) -> Challenge:
+        terms = self._terms.challenge
+        return issue(
+            self._terms.keyring, self._binding, difficulty=difficulty_of(self._request.score, terms.difficulty),
+            wait_s=terms.wait_s if verdict.without_javascript else 0, now_s=self._now_s, entropy=self._api._entropy,
+        )  # fmt: skip
+
+    def _cookie(self, verdict: Verdict) -> tuple[str, int]:
+        """(token, seconds that it lives) to hand out, ("", 0) if the visitor keeps what he has. Who is let through is
+        known from then on; who is stopped gets nothing that he could use."""
+        session, sessions = self._request.session, self._terms.sessions
+        if not self._cookie_due and verdict.action == "allow":
+            if session.kind in ("none", "revoked"):
+                self._open("visitor")
+            elif sessions.is_due(session, self._now_s):
+                self._request.session = session = Session(session.kind, session.id, int(self._now_s))
+                self._cookie_due = True
+        if not self._cookie_due:
+            return "", 0
+        return sessions.write(self._request.session, self._binding), int(sessions.lifetime_s)
+
+
+def accepted_keys(keys: Iterable[str]) -> tuple[bytes, ...]:
+    """For Terms."""
+    return tuple(key.encode() for key in keys)

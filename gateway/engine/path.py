@@ -6,8 +6,8 @@ from urllib.parse import unquote
 
 
 def normalised(path: str) -> str:
-    """The path without its spellings: percent sequences decoded once, `\\` read as `/`, matrix parameters (`;...`) taken
-    away, repeated slashes made one, dot segments resolved (RFC 3986 5.2.4). Begins with `/`; `*` stays."""
+    """The path without its spellings: percent sequences decoded once, `\\` read as `/`, matrix parameters (`;...`)
+    taken away, repeated slashes made one, dot segments resolved (RFC 3986 5.2.4). Begins with `/`; `*` stays."""
     if path == "*":
         return path
     if not _is_plain(path):

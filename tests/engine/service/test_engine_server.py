@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -12,12 +14,17 @@ from pathlib import Path
 import orjson
 import pytest
 import trustme
+import uvloop
 from engine.browser_requests import BROWSER_REQUESTS
-from fakes import eventually
+from engine.service.responding import PAGE, Failing, FailingLater, Responding, Splitting, Waiting
+from fakes import eventually, within
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.engine.api import ProtectionApi
-from gateway.engine.rules import Rule
+from gateway.engine.service.connection import CallConnection
+from gateway.engine.service.limits import Limits
 from gateway.engine.service.listener import bind_tcp, bind_unix, tls_context
+from gateway.engine.service.route import OperatorRequest
 from gateway.engine.service.server import ApiServer
 
 PATIENCE_S = 5.0
@@ -27,8 +34,8 @@ JSON = "Content-Type: application/json\r\n"
 
 
 @pytest.fixture
-async def server(rules: tuple[Rule, ...], tmp_path: Path) -> AsyncIterator[ApiServer]:
-    running = ApiServer(ProtectionApi(["key"], rules))
+async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
+    running = ApiServer(Responding())
     await running.listen(bind_unix(str(tmp_path / "engine.sock")))
     yield running
     await running.drain(0.01)
@@ -110,7 +117,7 @@ async def test_form_call_and_prefix_and_query_are_served(connect) -> None:
     )
 
     status, headers, body = await wire.answer()
-    assert (status, body, headers["x-datadome-isbot"]) == (200, b"", "0")
+    assert (status, body, headers["content-length"]) == (200, b"", "0")
 
 
 async def test_block_has_body_and_pointer_headers(connect) -> None:
@@ -119,9 +126,9 @@ async def test_block_has_body_and_pointer_headers(connect) -> None:
     await wire.send(call(SCRIPT, JSON + "X-DataDome-X-Set-Cookie: TRUE\r\n"))
 
     status, headers, body = await wire.answer()
-    assert (status, headers["content-type"]) == (403, "text/html; charset=utf-8")
+    assert (status, headers["content-type"], body) == (403, "text/html", PAGE)
     assert headers["x-set-cookie"].startswith("datadome=")
-    assert headers["x-datadome-requestid"].encode() in body
+    assert headers["date"].endswith(" GMT")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +138,7 @@ async def test_block_has_body_and_pointer_headers(connect) -> None:
         (call(target="/validate-request/x"), 404, b"nothing is served here; calls go to /validate-request"),
         (call(b"", method="GET"), 405, b"calls to /validate-request are POST"),
         (call(b'{"Key":"other"}'), 400, b"the Key field is no accepted key"),
-        (call(b"{}"), 400, b"the Key field is missing"),
+        (call(b"{}"), 400, b"the Key field is no accepted key"),
         (call(b"[]"), 400, b"the body is a JSON array, expected an object"),
         (call(b"", "Content-Type: text/plain\r\n"), 415, None),
         (call(b"{}", ""), 415, None),
@@ -281,7 +288,7 @@ async def test_client_that_leaves_during_the_body_changes_nothing(connect) -> No
 
 async def test_new_api_counts_from_the_next_call(connect, server: ApiServer) -> None:
     wire = await connect()
-    server.api = ProtectionApi(["other"], ())
+    server.api = Responding("other")
 
     await wire.send(call())
     assert (await wire.answer())[0] == 400
@@ -325,14 +332,14 @@ async def test_drain_cuts_off_a_call_that_takes_longer(connect, server: ApiServe
     assert await busy.end() == b""
 
 
-async def test_tcp_with_tls_serves_http_1_1(rules: tuple[Rule, ...], tmp_path: Path) -> None:
+async def test_tcp_with_tls_serves_http_1_1(tmp_path: Path) -> None:
     authority = trustme.CA()
     issued = authority.issue_cert("engine.example")
     certificate, private_key = tmp_path / "chain.pem", tmp_path / "key.pem"
     issued.private_key_pem.write_to_path(private_key)
     for blob in issued.cert_chain_pems:
         blob.write_to_path(certificate, append=True)
-    server = ApiServer(ProtectionApi([], rules))
+    server = ApiServer(Responding())
     sock = bind_tcp("127.0.0.1:0")
     host, port = sock.getsockname()
     await server.listen(sock, tls_context(certificate, private_key))
@@ -350,8 +357,8 @@ async def test_tcp_with_tls_serves_http_1_1(rules: tuple[Rule, ...], tmp_path: P
     await server.drain(0.01)
 
 
-async def test_tcp_without_tls_is_served(rules: tuple[Rule, ...]) -> None:
-    server = ApiServer(ProtectionApi([], rules))
+async def test_tcp_without_tls_is_served() -> None:
+    server = ApiServer(Responding())
     sock = bind_tcp("127.0.0.1:0")
     host, port = sock.getsockname()
     await server.listen(sock)
@@ -374,3 +381,339 @@ async def test_many_connections_leave_nothing_behind(connect, server: ApiServer)
 
     await eventually(lambda: not server.connections, "connections to end")
     await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before, "sockets to close")
+
+
+# ---- heads that are not served ---------------------------------------------------------------------------------------
+
+
+REFUSED = {
+    "length and chunks": (400, b"POST /validate-request HTTP/1.1\r\nHost: e\r\nContent-Length: 3\r\nTransfer-Encoding: chunked"),  # noqa: E501
+    "two lengths": (400, b"POST /validate-request HTTP/1.1\r\nHost: e\r\nContent-Length: 3\r\nContent-Length: 4"),
+    "a length with a sign": (400, b"POST /validate-request HTTP/1.1\r\nHost: e\r\nContent-Length: +3"),
+    "another coding": (400, b"POST /validate-request HTTP/1.1\r\nHost: e\r\nTransfer-Encoding: gzip, chunked"),
+    "chunks on HTTP/1.0": (400, b"POST /validate-request HTTP/1.0\r\nHost: e\r\nTransfer-Encoding: chunked"),
+    "a folded line": (400, b"POST /validate-request HTTP/1.1\r\nHost: e\r\nX: a\r\n b"),
+    "a space before the colon": (400, b"POST /validate-request HTTP/1.1\r\nHost : e"),
+    "a bare line feed": (400, b"POST /validate-request HTTP/1.1\nHost: e"),
+    "no host": (400, b"POST /validate-request HTTP/1.1\r\nX: y"),
+    "another version": (400, b"PRI * HTTP/2.0"),
+    "TLS": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+    "an expectation": (417, b"POST /validate-request HTTP/1.1\r\nHost: e\r\nExpect: a-miracle\r\nContent-Length: 2"),
+    "TRACE": (501, b"TRACE /validate-request HTTP/1.1\r\nHost: e"),
+    "many headers": (431, b"POST /validate-request HTTP/1.1\r\nHost: e" + b"\r\nX: y" * 100),
+    "a long head": (431, b"POST /validate-request HTTP/1.1\r\nHost: e\r\nX: " + b"y" * 16_384),
+}
+
+
+@pytest.mark.parametrize(("status", "head"), REFUSED.values(), ids=REFUSED)
+async def test_head_that_is_not_served_is_answered_and_closed(connect, status: int, head: bytes) -> None:
+    wire = await connect()
+
+    await wire.send(head + b"\r\n\r\n" + call())
+
+    got, headers, _ = await wire.answer()
+    assert (got, headers["x-datadomeresponse"], headers["connection"]) == (status, str(status), "close")
+    assert await wire.end() == b""
+
+
+async def test_head_without_end_over_the_limit_is_431(connect) -> None:
+    wire = await connect()
+
+    await wire.send(b"POST /validate-request HTTP/1.1\r\nX: " + b"y" * 16_384)
+
+    assert (await wire.answer())[0] == 431
+
+
+async def test_head_request_is_answered_without_a_body(connect) -> None:
+    wire = await connect()
+
+    await wire.send(call(b"", method="HEAD"))
+
+    async with asyncio.timeout(PATIENCE_S):
+        head = await wire.reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 405 ") and b"Content-Length: 0" not in head
+    await wire.send(call())
+    assert (await wire.answer())[0] == 200
+
+
+async def test_http_1_0_is_closed_after_the_answer_unless_it_asks_otherwise(connect) -> None:
+    closing, keeping = await connect(), await connect()
+
+    await closing.send(call().replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+    await keeping.send(call(headers=JSON + "Connection: keep-alive\r\n").replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+
+    assert (await closing.answer())[1]["connection"] == "close"
+    assert await closing.end() == b""
+    assert (await keeping.answer())[1]["connection"] == "keep-alive"
+    await keeping.send(call())
+    assert (await keeping.answer())[0] == 200
+
+
+async def test_refused_call_that_expects_100_is_answered_at_once_and_closed(connect) -> None:
+    wire = await connect()
+
+    await wire.send(call(target="/", headers=JSON + "Expect: 100-continue\r\n").split(b"\r\n\r\n")[0] + b"\r\n\r\n")
+
+    status, headers, _ = await wire.answer()
+    assert (status, headers["connection"]) == (404, "close")
+
+
+async def test_calls_before_a_half_close_are_all_answered(connect) -> None:
+    wire = await connect()
+
+    wire.writer.write(call() * 40)
+    wire.writer.write_eof()
+
+    assert (await wire.end()).count(b"HTTP/1.1 200 OK\r\n") == 40
+
+
+# ---- answers that have to be waited for ------------------------------------------------------------------------------
+
+
+async def test_answers_that_wait_come_in_order_and_one_is_asked_at_a_time(connect, server: ApiServer) -> None:
+    server.api = waiting = Waiting()
+    wire = await connect()
+
+    await wire.send(call(BROWSER) + call(SCRIPT) + call(BROWSER))
+    await eventually(lambda: waiting.asked, "the first call")
+    assert waiting.asked == 1
+    waiting.open.set()
+
+    assert [(await wire.answer())[0] for _ in range(3)] == [200, 403, 200]
+
+
+async def test_client_that_waits_and_pipelines_without_end_is_not_read_any_more(connect, server: ApiServer) -> None:
+    server.api = waiting = Waiting()
+    wire = await connect()
+    sent = 0
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            while sent < 100_000_000:
+                await wire.send(call() * 50)
+                sent += 50
+    waiting.open.set()
+    assert sent < 20_000  # what fits into the sockets' buffers and one read
+    assert (await wire.answer())[0] == 200
+
+
+async def test_client_that_leaves_while_its_answer_is_made_cancels_nothing(
+    connect, server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.api = waiting = Waiting()
+    leaving, staying = await connect(), await connect()
+    await leaving.send(call())
+    await eventually(lambda: waiting.asked == 1, "the call")
+
+    leaving.close()
+    await eventually(lambda: len(server.connections) == 1, "the end of its connection")
+    waiting.open.set()
+    await eventually(lambda: waiting.answered == 1, "its answer")
+    await staying.send(call())
+
+    assert (await staying.answer())[0] == 200
+    assert caplog.records == []
+
+
+async def test_drain_waits_for_answers_that_wait(connect, server: ApiServer) -> None:
+    server.api = waiting = Waiting()
+    wire, gone = await connect(), await connect()
+    await wire.send(call())
+    await gone.send(call())
+    await eventually(lambda: waiting.asked == 2, "the calls")
+    gone.close()
+
+    draining = asyncio.create_task(server.drain(PATIENCE_S))
+    await eventually(lambda: server.draining, "the drain")
+    waiting.open.set()
+
+    status, headers, _ = await wire.answer()
+    assert (status, headers["connection"]) == (200, "close")
+    await within(draining, "the end of the drain")
+    assert waiting.answered == 2
+
+
+async def test_drain_gives_up_answers_that_wait_too_long(connect, server: ApiServer) -> None:
+    server.api = waiting = Waiting()
+    wire = await connect()
+    await wire.send(call())
+    await eventually(lambda: waiting.asked, "the call")
+
+    await within(server.drain(0.01), "the end of the drain")
+
+    assert await wire.end() == b""
+    assert waiting.answered == 0
+
+
+@pytest.mark.parametrize("api", [Failing(), FailingLater(), Splitting()], ids=["at once", "later", "split header"])
+async def test_call_that_cannot_be_answered_is_500_and_a_line_in_the_log(
+    connect, server: ApiServer, caplog: pytest.LogCaptureFixture, api: Responding
+) -> None:
+    server.api = api
+    wire = await connect()
+
+    for _ in range(2):
+        await wire.send(call())
+        status, headers, _ = await wire.answer()
+        assert (status, headers["x-datadomeresponse"]) == (500, "500")
+        assert "set-cookie" not in headers
+
+    assert [record.message for record in caplog.records] == ["a call could not be answered"]
+
+
+# ---- operators' paths ------------------------------------------------------------------------------------------------
+
+
+async def operate(request: OperatorRequest) -> tuple[int, str, bytes]:
+    text = f"{request.method} {request.path} {request.query} {request.authorization} {len(request.body)}"
+    return 200, "text/plain", text.encode()
+
+
+async def test_operators_paths_are_answered_by_the_operator(connect, server: ApiServer) -> None:
+    server.operator = operate
+    wire = await connect()
+
+    await wire.send(
+        call(b"x" * 65_536, "Authorization: Bearer t\r\n", "/engine/bans?all=1", "PUT")
+        + call(b"", target="/metrics", method="GET")
+        + call(b"", target="/engine/validate-request")
+        + call(b"", target="/enginex", method="GET")
+    )
+
+    assert (await wire.answer())[2] == b"PUT /engine/bans all=1 Bearer t 65536"
+    assert (await wire.answer())[2] == b"GET /metrics   0"
+    assert [(await wire.answer())[0] for _ in range(2)] == [415, 404]
+
+
+async def test_operators_body_over_its_limit_is_413(connect, server: ApiServer) -> None:
+    server.operator = operate
+    wire = await connect()
+
+    await wire.send(call(b"x" * 65_537, target="/engine/bans", method="PUT"))
+
+    assert (await wire.answer())[0] == 413
+
+
+async def test_operators_paths_without_an_operator_are_404(connect) -> None:
+    wire = await connect()
+
+    await wire.send(call(b"", target="/healthz", method="GET"))
+
+    assert (await wire.answer())[0] == 404
+
+
+# ---- many, silent and leaving clients --------------------------------------------------------------------------------
+
+
+async def test_connection_over_the_limit_is_503_and_closed(connect, server: ApiServer) -> None:
+    server.limits = replace(server.limits, connections=1)
+    first = await connect()
+    await first.send(call())
+    assert (await first.answer())[0] == 200
+
+    second = await connect()
+    status, headers, _ = await second.answer()
+
+    assert (status, headers["connection"]) == (503, "close")
+    assert await second.end() == b""
+    second.close()
+    await first.send(call())
+    assert (await first.answer())[0] == 200
+
+
+async def test_silent_tls_handshake_is_cut_off(tmp_path: Path) -> None:
+    issued = trustme.CA().issue_cert("engine.example")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    server = ApiServer(Responding(), limits=Limits(head_s=0.05))
+    sock = bind_tcp("127.0.0.1:0")
+    host, port = sock.getsockname()
+    await server.listen(sock, tls_context(tmp_path / "both.pem", tmp_path / "both.pem"))
+
+    wire = Wire(*await asyncio.open_connection(host, port))
+
+    assert await wire.end() == b""
+    wire.close()
+    await server.drain(0.01)
+
+
+async def test_clients_that_leave_while_they_are_answered_leave_no_line_in_the_log(
+    connect, server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(50):
+        wire = await connect()
+        await wire.send(call(SCRIPT) * 200)
+        wire.close()
+
+    await eventually(lambda: not server.connections, "connections to end")
+    assert caplog.records == []
+
+
+# ---- one connection without a socket ---------------------------------------------------------------------------------
+
+
+class Sink:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.closing = False
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    write_eof = close
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        pass
+
+    resume_reading = pause_reading
+
+
+async def answers_to(pieces: list[bytes]) -> list[bytes]:
+    """What one connection writes."""
+    server, sink = ApiServer(Responding()), Sink()
+    connection = CallConnection(server)
+    connection.connection_made(sink)
+    for piece in pieces:
+        connection.data_received(piece)
+    await asyncio.sleep(0)
+    return sink.writes
+
+
+async def test_pipelined_calls_are_answered_with_one_write() -> None:
+    (answers,) = await answers_to([call() * 10])
+
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == 10
+
+
+MIXED = (
+    call() + chunked(SCRIPT[:100], SCRIPT[100:]) + call(target="/x") + call(b"{", JSON + "Expect: 100-continue\r\n")
+    + call(b"", method="GET") + b"GET / HTTP/1.1\r\nHost : e\r\n\r\n" + call()
+)  # fmt: skip
+
+
+@given(cuts=st.lists(st.integers(0, len(MIXED)), max_size=8))
+def test_calls_cut_anywhere_get_the_same_answers(cuts: list[int]) -> None:
+    at = sorted({0, len(MIXED), *cuts})
+    pieces = [MIXED[start:end] for start, end in itertools.pairwise(at)]
+
+    written = b"".join(uvloop.run(answers_to(pieces))).replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
+
+    assert re.findall(rb"HTTP/1\.1 (\d+)", written) == [b"200", b"403", b"404", b"400", b"405", b"400"]
+
+
+@given(data=st.lists(st.binary(max_size=200) | st.sampled_from([call(), MIXED, b"\r\n\r\n", b"POST /"]), max_size=6))
+def test_any_bytes_raise_nothing(data: list[bytes]) -> None:
+    uvloop.run(answers_to(data))

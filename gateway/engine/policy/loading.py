@@ -1,0 +1,137 @@
+"""From a policy file to rules that can judge: the file, its preset, its address sets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from ipaddress import ip_network
+from pathlib import Path
+from typing import NamedTuple
+
+from gateway.config.loading import load_section
+from gateway.engine.network import Network, Networks
+from gateway.engine.policy.condition import NamedSet, conditions
+from gateway.engine.policy.judge import CompiledRule, Policy
+from gateway.engine.policy.model import AddressSet, Match, PolicyFile, Rule
+from gateway.errors import ConfigError, ConfigProblem
+
+PRESETS = Path(__file__).parent / "preset"
+BUILT_IN = "moderate"
+MAX_LIST_BYTES = 8 * 1024 * 1024
+
+
+class LoadedPolicy(NamedTuple):
+    """A policy and what it was made of. `lists`: set name -> (its file's model, the NamedSet that rules look into, the
+    networks that do not change), for whoever fetches its URLs. `files`: everything that was read, to watch."""
+
+    policy: Policy
+    lists: Mapping[str, FetchedSet]
+    files: tuple[str, ...]
+    source: str
+
+
+class FetchedSet(NamedTuple):
+    """A set that has URLs: `fixed` are its addresses and files; what is fetched is put on top of them."""
+
+    settings: AddressSet
+    target: NamedSet
+    fixed: tuple[Network, ...]
+
+
+def load_policy(path: str | os.PathLike[str] | None, *, without_javascript: bool = True) -> LoadedPolicy:
+    """The policy of a file, None = the preset BUILT_IN alone.
+
+    Raises ConfigError with one line for each problem: `FILE:LINE: key: got VALUE; expected ...`.
+    """
+    if path is None:
+        return compile_policy(PolicyFile(), f"preset {BUILT_IN}", without_javascript=without_javascript)
+    file = load_section(path, PolicyFile)
+    return compile_policy(file, os.fspath(path), without_javascript=without_javascript)
+
+
+def compile_policy(file: PolicyFile, source: str, *, without_javascript: bool = True) -> LoadedPolicy:
+    """Rules of a read file, the preset's behind its own. `source`: its name in messages. Raises ConfigError."""
+    _check_names(file, source)
+    fixed = {name: tuple(_networks(one, source, name)) for name, one in file.sets.items()}
+    sets = {name: NamedSet(Networks(networks)) for name, networks in fixed.items()}
+    rules = tuple(
+        CompiledRule(rule, conditions(rule.match, sets, strict=rule.action == "allow")) for rule in _rules(file)
+    )
+    return LoadedPolicy(
+        Policy(rules, without_javascript, file.dry_run),
+        {name: FetchedSet(one, sets[name], fixed[name]) for name, one in file.sets.items() if one.urls},
+        tuple(listed for one in file.sets.values() for listed in one.files),
+        source,
+    )
+
+
+def parse_networks(text: str) -> list[Network]:
+    """The networks of a list in text: one address or network a line; `#` and `;` begin a comment. Raises ValueError
+    with the number of the first line that is something else."""
+    networks = []
+    for number, line in enumerate(text.splitlines(), 1):
+        word = line.split("#", 1)[0].split(";", 1)[0].strip()
+        if word:
+            try:
+                networks.append(ip_network(word, strict=False))
+            except ValueError:
+                raise ValueError(f"line {number}: got {word[:60]!r}") from None
+    return networks
+
+
+@lru_cache(maxsize=4)
+def _preset(name: str) -> PolicyFile:
+    return load_section(PRESETS / f"{name}.yaml", PolicyFile)
+
+
+def _rules(file: PolicyFile) -> Iterable[Rule]:
+    own = {rule.name for rule in file.rules}
+    yield from file.rules
+    if file.preset != "none":
+        disabled = {*file.disable, *own}  # a rule of the same name takes the preset's place
+        yield from (rule for rule in _preset(file.preset).rules if rule.name not in disabled)
+
+
+def _check_names(file: PolicyFile, source: str) -> None:
+    problems = []
+    known = {rule.name for rule in _preset(file.preset).rules} if file.preset != "none" else set()
+    for index, name in enumerate(file.disable):
+        if name not in known:
+            expected = f"a rule of the preset {file.preset}: {', '.join(sorted(known)) or 'it has none'}"
+            problems.append(ConfigProblem(source, None, f"disable[{index}]", repr(name), expected))
+    for index, rule in enumerate(file.rules):
+        for name in _set_names(rule.match):
+            if name not in file.sets:
+                expected = f"an address, a network or a set: {', '.join(sorted(file.sets)) or 'there is none'}"
+                problems.append(ConfigProblem(source, None, f"rules[{index}].match.address", repr(name), expected))
+    if problems:
+        raise ConfigError.of(problems)
+
+
+def _set_names(match: Match) -> Iterable[str]:
+    yield from (name for name in match.address if "." not in name and ":" not in name)
+    for inner in (*match.any_of, *match.none_of):
+        yield from _set_names(inner)
+
+
+def _networks(one: AddressSet, source: str, name: str) -> Iterable[Network]:
+    yield from (ip_network(text, strict=False) for text in one.addresses)
+    for index, path in enumerate(one.files):
+        try:
+            yield from parse_networks(_read(path))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            problem = ConfigProblem(source, None, f"sets.{name}.files[{index}]", f"{path!r} ({reason})", _LIST)
+            raise ConfigError.of([problem]) from None
+
+
+_LIST = f"a file of one address or network a line, at most {MAX_LIST_BYTES} bytes"
+
+
+def _read(path: str) -> str:
+    with open(path, "rb") as file:
+        raw = file.read(MAX_LIST_BYTES + 1)
+    if len(raw) > MAX_LIST_BYTES:
+        raise ValueError("too long")
+    return raw.decode("utf-8-sig")

@@ -1,0 +1,241 @@
+"""The policy file: what can be written in it, with the meaning of each key. `loading` reads it, `compiling` makes rules
+of it. The presets beside this module are written in the same words."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, PlainValidator, model_validator
+
+from gateway.config.section import Section, required, setting
+from gateway.config.value import (
+    Count,
+    Duration,
+    Finding,
+    Flag,
+    HostPattern,
+    Method,
+    Network,
+    OneOf,
+    Pattern,
+    ReadableFile,
+    rejected,
+    report,
+)
+from gateway.engine.wire import INTEGERS, NUMBERS, TEXTS
+
+BOT_CLASSES = (
+    "search_engine", "ai_crawler", "ai_assistant", "monitoring", "feed_reader", "library", "package_manager",
+    "headless", "scanner", "seo", "advertising", "social_preview", "archiver", "academic",
+)  # fmt: skip
+PRESETS = ("permissive", "moderate", "aggressive")
+FIELDS = frozenset((*TEXTS, *INTEGERS, *NUMBERS)) - {"Key"}
+_WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_WORD_EXPECTED = "a name of lower-case letters, digits, - and _ (at most 64)"
+MAX_RULES = 500
+
+
+def _listed(value: Any) -> Any:
+    """One value stands for a list of one: `method: POST`."""
+    return value if isinstance(value, (list, tuple)) or value is None else [value]
+
+
+def _word(value: object) -> str:
+    if isinstance(value, str) and _WORD.fullmatch(value):
+        return str(value)
+    raise rejected(_WORD_EXPECTED)
+
+
+def _score(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100:
+        return value
+    raise rejected("a whole number from 0 to 100")
+
+
+def _field(value: object) -> str:
+    if isinstance(value, str) and value in FIELDS:
+        return str(value)
+    raise rejected("a field of the Protection API, such as AcceptLanguage or customFieldString1")
+
+
+def _key(value: object) -> str:
+    if isinstance(value, str) and (value in _KEYS or (value.startswith("field:") and value[6:] in FIELDS)):
+        return str(value)
+    raise rejected(f"one of {', '.join(_KEYS)} or field:NAME")
+
+
+def _target(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"(?:https?://[!-~]+|/(?![/\\])[!-~]*)", value):
+        return str(value)
+    raise rejected("an absolute URL (https://...) or a path of the same site (/...), in printable ASCII")
+
+
+def _set_or_network(value: object) -> str:
+    """Names of sets are looked up when the policy is compiled; what can be no name must be a network."""
+    if isinstance(value, str) and _WORD.fullmatch(value) and not re.fullmatch(r"[0-9a-f]*", value):
+        return str(value)
+    return str(_NETWORK.validate_python(value))
+
+
+_KEYS = ("client", "address", "session", "host", "path")
+Word = Annotated[str, PlainValidator(_word)]
+Score = Annotated[int, PlainValidator(_score)]
+Words = Annotated[tuple[Word, ...], BeforeValidator(_listed)]
+Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(_listed)]
+BotClass = Annotated[
+    Literal[
+        "any", "none", "search_engine", "ai_crawler", "ai_assistant", "monitoring", "feed_reader", "library",
+        "package_manager", "headless", "scanner", "seo", "advertising", "social_preview", "archiver", "academic",
+    ],
+    OneOf(),
+]  # fmt: skip
+Claim = Annotated[Literal["verified", "fake", "unknown"], OneOf()]
+SessionKind = Annotated[Literal["none", "visitor", "waited", "proved", "revoked"], OneOf()]
+
+
+def _network_adapter() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Network)
+
+
+_NETWORK = _network_adapter()
+
+
+class AddressSet(Section):
+    """Addresses under a name."""
+
+    addresses: Annotated[tuple[Network, ...], BeforeValidator(_listed)] = setting([], "Addresses and networks (CIDR).")
+    files: Annotated[tuple[ReadableFile, ...], BeforeValidator(_listed)] = setting(
+        [], "Files with one address or network a line, # for comments; read again when they change."
+    )
+    urls: Annotated[tuple[str, ...], BeforeValidator(_listed)] = setting(
+        [], "https:// lists, plain or JSON, fetched in the background and kept when they cannot be fetched."
+    )
+    refresh: Duration = setting("1h", "How often the lists are fetched.")
+
+
+class Limit(Section):
+    """How often is too often."""
+
+    requests: Count = required("Requests that are allowed in each period, on average.")
+    per: Duration = setting("1m", "The period.")
+    burst: Count | None = setting(None, "Requests that may come at once; null = a whole period's.")
+    by: Annotated[tuple[Annotated[str, PlainValidator(_key)], ...], BeforeValidator(_listed)] = setting(
+        ["client"],
+        "What is counted on its own: client (the session that solved a challenge, else the address), address (IPv6 by "
+        "/64), session, host, path, field:NAME; several together are counted by their combination.",
+    )
+
+
+class Match(Section):
+    """Which requests a rule is for: all keys that are given must hold; of a list, one value must."""
+
+    address: Annotated[tuple[Annotated[str, PlainValidator(_set_or_network)], ...], BeforeValidator(_listed)] = setting(
+        [], "Addresses, networks or names of sets."
+    )
+    host: Annotated[tuple[HostPattern, ...], BeforeValidator(_listed)] = setting([], 'Exact or "*.example.com".')
+    path: Patterns = setting(
+        [], "Regular expressions, searched in the path without its query. A rule that allows needs it in the path as "
+        "sent and in its normalised form; any other rule in one of the two."
+    )  # fmt: skip
+    method: Annotated[tuple[Method, ...], BeforeValidator(_listed)] = setting([], "Methods.")
+    user_agent: Patterns = setting([], "Regular expressions, searched in the user agent.")
+    field: dict[Annotated[str, PlainValidator(_field)], Patterns] = setting(
+        {}, 'Any field of the payload: regular expressions, searched in it; a field that was not sent is "".'
+    )
+    bot: Annotated[tuple[BotClass, ...], BeforeValidator(_listed)] = setting(
+        [], "Classes of automation that the user agent names; any, or none (it may be a person's)."
+    )
+    bot_name: Patterns = setting([], "Regular expressions, searched in the name of the automation.")
+    claim: Annotated[tuple[Claim, ...], BeforeValidator(_listed)] = setting(
+        [], "Whether it is the crawler that it claims to be: verified, fake, unknown (could not be asked in time)."
+    )
+    signed_by: Annotated[tuple[HostPattern, ...], BeforeValidator(_listed)] = setting(
+        [], 'Host names of agents whose signature was verified (Web Bot Auth); "*" is any.'
+    )
+    session: Annotated[tuple[SessionKind, ...], BeforeValidator(_listed)] = setting(
+        [], "none, visitor (has a cookie, proved nothing), waited, proved (passed the challenge), revoked."
+    )
+    score: Score | None = setting(None, "At least this much speaks against a person's browser, 0 to 100.")
+    finding: Words = setting([], "Names of single inconsistencies that make up the score.")
+    absurd: Flag | None = setting(None, "true: something that no browser sends; false: nothing of that kind.")
+    tag: Words = setting([], "Tags that former rules gave.")
+    rate: Limit | None = setting(None, "Holds for requests over this limit; each request that gets here is counted.")
+    any_of: tuple[Match, ...] = setting([], "At least one of these must hold.")
+    none_of: tuple[Match, ...] = setting([], "None of these may hold.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        report([
+            Finding((key, index, "rate"), "a limit", "no rate here: a rule counts once, in the match itself")
+            for key in ("any_of", "none_of") for index, inner in enumerate(getattr(self, key)) if inner.rate is not None
+        ])  # fmt: skip
+        return self
+
+
+class Redirect(Section):
+    """Where a visitor is sent."""
+
+    to: Annotated[str, PlainValidator(_target)] = required("An absolute URL, or a path of the same site.")
+    status: Literal[301, 302] = setting(302, "301 (permanent) or 302.")
+
+
+class Rule(Section):
+    """One rule. The first whose action ends the judgement decides."""
+
+    name: Word = required("Names the decision in X-DataDome-ruletype, logs and metrics; unique.")
+    match: Match = setting({}, "Which requests it is for; empty = all.")
+    action: Annotated[Literal["allow", "block", "challenge", "redirect", "rate_limit", "tag"], OneOf()] = required(
+        "allow and block end the judgement; challenge ends it for who has not passed one; redirect sends elsewhere; "
+        "rate_limit counts, and ends it over the limit; tag marks the request for later rules."
+    )
+    limit: Limit | None = setting(None, "For rate_limit.")
+    over: Annotated[Literal["limit", "challenge", "block"], OneOf()] = setting(
+        "limit", "What rate_limit does over the limit: 429 with Retry-After; a challenge (429 for who solved one); 403."
+    )
+    redirect: Redirect | None = setting(None, "For redirect.")
+    tags: Words = setting([], "For tag: what the request is marked with.")
+    add_score: Score = setting(0, "For tag: what is added to the score.")
+    without_javascript: Flag | None = setting(
+        None, "For challenge: whether there is a way without JavaScript; null = engine.challenge.without_javascript."
+    )
+    dry_run: Flag = setting(False, "Only counted and logged, as if the rule were not there.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        needs = {"rate_limit": "limit", "redirect": "redirect"}
+        found = [
+            Finding((key,), getattr(self, key), f"given for action {action}, and for no other")
+            for action, key in needs.items() if (getattr(self, key) is not None) != (self.action == action)
+        ]  # fmt: skip
+        if self.action != "tag" and (self.tags or self.add_score):
+            found.append(Finding(("action",), self.action, "tag, because tags or add_score are given"))
+        report(found)
+        return self
+
+
+class PolicyFile(Section):
+    """A whole policy file."""
+
+    preset: Annotated[Literal["permissive", "moderate", "aggressive", "none"], OneOf()] = setting(
+        "moderate", "The rules that follow the ones below; none = only the ones below."
+    )
+    disable: Words = setting([], "Names of rules of the preset that are left out.")
+    dry_run: Flag = setting(False, "Judge, count and log, and allow everything.")
+    sets: dict[Word, AddressSet] = setting({}, "Address sets by name.")
+    rules: tuple[Rule, ...] = setting([], "Rules, in order; they come before the preset's.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        found = []
+        if len(self.rules) > MAX_RULES:
+            found.append(Finding(("rules",), len(self.rules), f"at most {MAX_RULES} rules"))
+        seen: set[str] = set()
+        for index, rule in enumerate(self.rules):
+            if rule.name in seen:
+                found.append(Finding(("rules", index, "name"), rule.name, "a name that no other rule has"))
+            seen.add(rule.name)
+        report(found)
+        return self
