@@ -23,7 +23,7 @@ OLDEST = {"chromium": 70, "gecko": 60, "webkit": 11, "other": 0}
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`family`: Chrome, Edge, Opera, Firefox, Safari, "" for another one. `major`: of the engine (131 of an Opera 116,
+    """`family`: Chrome, Edge, Opera, Samsung, Firefox, Safari, "" else. `major`: of the engine (131 of an Opera 116,
     which says Chrome/131), 0 if unknown; of WebKit the one of Safari or of iOS, with `minor`. `platform`: Windows,
     macOS, Linux, Chrome OS, Android, iOS or "". `embedded`: a web view, an application, a television, a console, a
     browser that we know too little of: it is not held to send what the well-known ones send. `findings`: what the user
@@ -84,15 +84,19 @@ def _chromium(user_agent: str) -> Claim:
         return Claim("other", embedded=True)
     major = int(version[1])
     plain = _PLAIN_CHROME.fullmatch(user_agent)
-    family = _FAMILIES[plain[1]] if plain else ""
+    family = _FAMILIES[plain[1] or plain[2]] if plain else ""
     platform = _platform(user_agent)
-    embedded = not family or _EMBEDDED.search(user_agent) is not None
+    desktop = platform in _DESKTOPS
+    # Every Chromium of a desktop has the network stack of Chrome; on phones the name alone says application or browser.
+    embedded = (not family and not desktop) or _EMBEDDED.search(user_agent) is not None
     findings = _platform_findings(user_agent)
-    desktop = platform in ("Windows", "macOS", "Linux")
-    if desktop and not embedded and major < OLDEST["chromium"]:
-        findings.append("version_ancient")
-    if desktop and not embedded and major >= 107 and not _REDUCED.fullmatch(version[2] or ""):
-        findings.append("version_unreduced")
+    if family and not embedded:
+        if platform == "iOS":
+            findings.append("platform_impossible")
+        if desktop and major < OLDEST["chromium"]:
+            findings.append("version_ancient")
+        if desktop and major >= 107 and not _REDUCED.fullmatch(version[2]):
+            findings.append("version_unreduced")
     return Claim(
         "chromium",
         family,
@@ -118,7 +122,7 @@ def _firefox(user_agent: str) -> Claim:
         written = int(plain[1])
         if written != major and not (written == 109 and 110 <= major < 120):
             findings.append("version_inconsistent")
-        if platform in ("Windows", "macOS", "Linux") and major < OLDEST["gecko"]:
+        if platform in _DESKTOPS and major < OLDEST["gecko"]:
             findings.append("version_ancient")
     return Claim("gecko", "Firefox", major, platform=platform, embedded=plain is None, findings=tuple(findings))
 
@@ -173,14 +177,15 @@ _PLATFORMS = (
     ("iPhone", "iOS"), ("iPad", "iOS"), ("iPod", "iOS"), ("Android", "Android"), ("CrOS", "Chrome OS"),
     ("Windows NT", "Windows"), ("Macintosh", "macOS"), ("Linux", "Linux"),
 )  # fmt: skip
-_FAMILIES = {None: "Chrome", "Edg": "Edge", "EdgA": "Edge", "OPR": "Opera"}
+_DESKTOPS = ("Windows", "macOS", "Linux")
+_FAMILIES = {None: "Chrome", "SamsungBrowser": "Samsung", "Edg": "Edge", "EdgA": "Edge", "OPR": "Opera"}
 # family -> brands of its lists that are known exactly; any other list of that family is judged by parts
 _BRANDS = {"Chrome": ("Google Chrome", "Brave"), "Edge": ("Microsoft Edge",), "Opera": ()}
 _CHROME = re.compile(r"Chrom(?:e|ium)/([0-9]{1,4})((?:\.[0-9]+)*)")
 _REDUCED = re.compile(r"(?:\.0){1,3}|")
 _PLAIN_CHROME = re.compile(
-    r"Mozilla/5\.0 \([^()]*\) AppleWebKit/537\.36 \(KHTML, like Gecko\) Chrome/[0-9.]+(?: Mobile)? Safari/537\.36"
-    r"(?: (Edg|EdgA|OPR)/[0-9.]+)?"
+    r"Mozilla/5\.0 \([^()]*\) AppleWebKit/537\.36 \(KHTML, like Gecko\) (?:(SamsungBrowser)/[0-9.]+ )?"
+    r"Chrome/[0-9.]+(?: Mobile)? Safari/537\.36(?: (Edg|EdgA|OPR)/[0-9.]+(?: \(Edition [^()]*\))?)?"
 )
 _FIREFOX = re.compile(r"Firefox/([0-9]{1,4})")
 _PLAIN_FIREFOX = re.compile(

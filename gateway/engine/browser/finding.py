@@ -34,6 +34,9 @@ FINDINGS: dict[str, Finding] = {
         35, "Windows NT 11.0 and macOS on ARM are no browser's words: those platforms are frozen at older ones",
         "UA-CH 6",
     ),
+    "platform_impossible": Finding(
+        20, "Chrome on iOS writes CriOS; Chrome/ on an iPhone comes from generators and from developers' tools", "MDN"
+    ),
     "version_future": Finding(40, "a version that is not released yet, by a year's margin", "release calendars"),
     "version_never_released": Finding(40, "Safari and iOS went from 18 to 26", "Apple, 2025"),
     "version_inconsistent": Finding(

@@ -49,6 +49,7 @@ def test_inspection_of_a_user_agent_alone_is_never_suspicious(user_agent: str) -
         (WINDOWS.format("41.0.2228.0"), ("version_ancient",)),
         (WINDOWS.format("999.0.0.0"), ("version_future",)),
         (WINDOWS.format("156.0.0.0").replace("NT 10.0", "NT 11.0"), ("platform_unknown",)),
+        (WINDOWS.format("44.0.5213.1363").replace("Windows NT 10.0", "iPhone"), ("platform_impossible",)),
         (WINDOWS.format("156.0.0.0").replace("Chrome", "HeadlessChrome"), ("automation_named",)),
         ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:109.0) Gecko/20100101 Firefox/115.0", ()),
         ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:109.0) Gecko/20100101 Firefox/133.0", ("version_inconsistent",)),
