@@ -17,6 +17,10 @@ GatewayError
 │   ├── CallRefused              a call that is answered without a judgement
 │   ├── OverrideError            what an operator typed is no override, or there are too many
 │   ├── StoreError               the shared store cannot do now what an operator asked for
+│   ├── LookupFailed             a question to the domain name system got no answer
+│   ├── FetchFailed              a document of somebody else's could not be fetched
+│   ├── ListRefused              a published list of addresses that is not taken over
+│   ├── KeysRefused              a directory of signature keys that is not taken over
 │   └── ListenError              its address, socket file or certificate cannot be used
 └── ChannelError                 supervisor <-> child
     ├── ChannelClosed            the other side is gone
@@ -124,6 +128,22 @@ class OverrideError(EngineError):
 
 class StoreError(EngineError):
     """The shared store cannot do now what an operator asked for; the text says why, and what is in force."""
+
+
+class LookupFailed(EngineError):
+    """A question to the domain name system got no answer. "There is none" is an answer, not this."""
+
+
+class FetchFailed(EngineError):
+    """A list of addresses or keys could not be fetched; the text says why."""
+
+
+class ListRefused(EngineError):
+    """A published list of addresses that is not taken over; the former one stays in force."""
+
+
+class KeysRefused(EngineError):
+    """A directory of signature keys that is not taken over; the former one stays in force."""
 
 
 class ListenError(EngineError):

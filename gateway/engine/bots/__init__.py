@@ -7,13 +7,12 @@ them. Look-ups are `gateway.engine.lookup`'s.
 
 from gateway.engine.bots.catalogue import BOT_CLASSES, Catalogue, Signature, load_catalogue
 from gateway.engine.bots.operator import OPERATORS, Operator
-from gateway.engine.bots.ranges import AddressSet, Ranges, load_ranges
+from gateway.engine.bots.ranges import Ranges, load_ranges
 from gateway.engine.bots.standing import standing_by_ranges
 
 __all__ = [
     "BOT_CLASSES",
     "OPERATORS",
-    "AddressSet",
     "Catalogue",
     "Operator",
     "Ranges",

@@ -12,8 +12,11 @@ The rule, in order:
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from gateway.engine.bots.operator import OPERATORS
-from gateway.engine.bots.ranges import Ranges, parse_address
+from gateway.engine.bots.ranges import Ranges
+from gateway.engine.network import place
 from gateway.engine.question import Standing
 
 
@@ -23,11 +26,19 @@ def standing_by_ranges(ranges: Ranges, operator: str, address: str) -> Standing 
     known = OPERATORS.get(operator)
     if known is None:
         return "unknown"
-    parsed = parse_address(address)
-    if parsed is None or not parsed.is_global or parsed.is_multicast:
+    if not _is_public(address):
         return "fake"
     if ranges.holds(operator, address):
         return "verified"
     if known.hosts:
         return None
     return "unknown" if known.lists and not ranges.knows(operator) else "fake"
+
+
+def _is_public(address: str) -> bool:
+    """True if somebody can have it on the Internet. A zone (`fe80::1%eth0`) belongs to one machine."""
+    where = place(address)
+    if not where.version or "%" in address:
+        return False
+    parsed = ip_address(where.text)
+    return parsed.is_global and not parsed.is_multicast

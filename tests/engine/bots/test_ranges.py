@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gateway.engine.bots.operator import OPERATORS
-from gateway.engine.bots.ranges import AddressSet, Ranges, _snapshot, load_ranges, parse_address, snapshot_dates
+from gateway.engine.bots.ranges import Ranges, _snapshot, load_ranges, snapshot_dates
 
 SHIPPED = load_ranges()
 
@@ -66,25 +64,3 @@ def test_list_that_was_never_shipped_makes_its_operator_known() -> None:
     newer = Ranges({}).with_list("mistral-user", [ip_network("8.8.8.8/32")])
 
     assert newer.knows("Mistral") and newer.holds("Mistral", "8.8.8.8")
-
-
-@given(
-    st.lists(st.builds(lambda n, p: ip_network((n, p), strict=False), st.integers(0, 255), st.integers(24, 32))),
-    st.integers(0, 256),
-)
-def test_set_of_networks_holds_exactly_what_one_of_them_holds(networks: list[object], number: int) -> None:
-    address = ip_address(number)
-
-    assert (address in AddressSet(networks)) is any(address in network for network in networks)  # type: ignore
-
-
-def test_set_counts_merged_networks_of_both_versions() -> None:
-    networks = [ip_network(each) for each in ("10.0.0.0/25", "10.0.0.128/25", "10.0.0.7", "2001:db8::/32")]
-
-    assert AddressSet(networks).count == 2
-    assert ip_address("2001:db8::1") in AddressSet(networks)
-    assert ip_address("10.0.1.0") not in AddressSet(networks)
-
-
-def test_address_with_a_zone_is_nobodys() -> None:
-    assert parse_address("2001:4860:4801:10::1%1") is None
