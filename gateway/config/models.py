@@ -19,7 +19,7 @@ from gateway.config.address import parse_address, parse_host_pattern
 from gateway.config.expansion import expand
 from gateway.config.field_value import CustomFields, FieldLimits
 from gateway.config.scalar import typed
-from gateway.config.secret import PROTECTION_KEY_DEFAULT, Secret, SecretFile
+from gateway.config.secret import PROTECTION_KEY_DEFAULT, Secret, SecretFile, StoreUrl
 from gateway.config.section import Section, required, setting
 from gateway.config.value import (
     AccessLog,
@@ -27,6 +27,7 @@ from gateway.config.value import (
     Count,
     CountOrZero,
     Difficulty,
+    DirectoryName,
     Duration,
     Extension,
     FilledName,
@@ -34,10 +35,12 @@ from gateway.config.value import (
     Flag,
     FlagNotAvailable,
     HeaderName,
+    HostName,
     HostPattern,
     ListenAddress,
     Method,
     Name,
+    NameServer,
     Network,
     NotAvailable,
     OneOf,
@@ -48,6 +51,7 @@ from gateway.config.value import (
     Retries,
     ServerUrl,
     Size,
+    StorePrefix,
     TlsVersion,
     Workers,
     rejected,
@@ -457,13 +461,13 @@ class EngineSession(Section):
     """The `datadome` cookie: who a visitor is to the engine, and what he has proved."""
 
     secrets: tuple[Secret, ...] = setting(
-        [], "Sign sessions and challenges; the first one signs, all are accepted, so that they can be rotated. [] = one "
-        "made at the start: then sessions end with the process, and engines do not know each other's."
+        [], "Sign sessions and challenges; the first one signs, all are accepted, so that they can be rotated. [] = "
+        "one made at the start: then sessions end with the process, and engines do not know each other's."
     )  # fmt: skip
     lifetime: Duration = setting("24h", "How long a session, and with it a passed challenge, counts.")
     bind_address: Flag = setting(
-        True, "Sessions count only in the network they were given to (IPv4 /24, IPv6 /56), so that a stolen or sold one "
-        "is worth little. false where visitors change networks often."
+        True, "Sessions count only in the network they were given to (IPv4 /24, IPv6 /56), so that a stolen one is "
+        "worth little. false where visitors change networks often."
     )  # fmt: skip
 
 
@@ -486,6 +490,40 @@ class EngineChallenge(Section):
         return self
 
 
+class EngineStore(Section):
+    """What engines remember together: rate limits, spent proofs, overrides."""
+
+    url: StoreUrl = setting(
+        "memory", "memory = each engine its own; valkey:// (redis:// too), valkeys:// with TLS, valkey+cluster:// or "
+        "unix:/PATH = shared. User and password may stand in it."
+    )  # fmt: skip
+    timeout: Duration = setting(
+        "30ms", "For one question, out of the check's 150 ms; past it the engine decides from what it knows itself."
+    )
+    prefix: StorePrefix = setting("gateway", "Begins every key, with a colon behind it.")
+    ca: ReadableFile | None = setting(None, "PEM file of the authorities of its certificate; null = the system's.")
+    capacity: Count = setting(100_000, "Counters that an engine holds itself, at most; the idle ones go first.")
+
+
+class EngineCrawlers(Section):
+    """How it is found out whether a crawler is the one that it claims to be."""
+
+    dns: Flag = setting(True, "Ask for the name of an address, and for the name's addresses (forward-confirmed).")
+    nameservers: tuple[NameServer, ...] = setting([], "Whom to ask, ADDRESS or ADDRESS:PORT; [] = the system's.")
+    wait: Duration = setting(
+        "80ms", "How long a request waits for that, out of the check's 150 ms; past it the claim is unknown for now."
+    )
+    refresh: Duration | None = setting(
+        None, "How often the operators' published address ranges are fetched; null = never: those that are shipped."
+    )
+    cache: DirectoryName | None = setting(None, "Directory that keeps what was fetched over a restart; null = none.")
+    agents: tuple[HostName, ...] | None = setting(
+        None, "Agents whose signatures (Web Bot Auth) are verified with the keys that they publish; null = the known "
+        "ones, [] = none. Keys are fetched from these hosts alone."
+    )  # fmt: skip
+    agent_keys: dict[HostName, ReadableFile] = setting({}, "Agents whose keys are in a file (JWKS) instead.")
+
+
 class Engine(Section):
     """The embedded Protection API."""
 
@@ -501,6 +539,8 @@ class Engine(Section):
     )
     session: EngineSession = setting({}, "Sessions.")
     challenge: EngineChallenge = setting({}, "Challenges.")
+    store: EngineStore = setting({}, "What is remembered; a change needs a restart.")
+    crawlers: EngineCrawlers = setting({}, "Verification of crawlers; a change needs a restart.")
 
 
 class Config(Section):

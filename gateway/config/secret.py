@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator, SecretStr, SerializationInfo, WithJsonSchema
@@ -9,7 +10,7 @@ from pydantic import PlainSerializer, PlainValidator, SecretStr, SerializationIn
 from gateway.config.value import rejected
 
 REDACTED = "***"
-SECRET_KEYS = frozenset({"key", "token", "keys"})  # every key of the schema whose value is never shown
+SECRET_KEYS = frozenset({"key", "token", "keys", "secrets", "url"})  # keys of the schema whose value is never shown
 PROTECTION_KEY_DEFAULT = "${PROTECTION_API_KEY:-embedded}"
 
 _FILE_BYTES = 64 * 1024  # a key is short; a wrong path may name anything
@@ -32,6 +33,29 @@ def _write_secret(secret: SecretStr, info: SerializationInfo[Any]) -> str:
     return secret.get_secret_value() if reveal else REDACTED
 
 
+def _store_url(value: object) -> SecretStr:
+    """`memory` or a URL that may hold a password; the store itself says what is wrong with its form."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not isinstance(text, str) or not (text == "memory" or _STORE_URL.match(text)) or not _is_secret(text):
+        raise rejected("memory, valkey://HOST:PORT, valkeys://... (TLS), valkey+cluster://HOST:PORT,... or unix:/PATH")
+    return SecretStr(str(text))
+
+
+def _write_store_url(url: SecretStr, info: SerializationInfo[Any]) -> str:
+    """Readable but for user and password."""
+    reveal = isinstance(info.context, dict) and info.context.get("reveal_secrets") is True
+    text = url.get_secret_value()
+    head, at, tail = text.rpartition("@")
+    return text if reveal or not at else f"{head.partition('://')[0]}://{REDACTED}@{tail}"
+
+
+_STORE_URL = re.compile(r"(?:(?:valkey|redis)s?(?:\+cluster)?://|unix:/)", re.IGNORECASE)
+StoreUrl = Annotated[
+    SecretStr,
+    PlainValidator(_store_url),
+    PlainSerializer(_write_store_url, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["memory", "valkey://127.0.0.1:6379"]}),
+]
 Secret = Annotated[
     SecretStr,
     PlainValidator(_secret),

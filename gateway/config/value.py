@@ -6,6 +6,7 @@ a check over several values raises one of type `problems` (see `Finding`). `gate
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import warnings
@@ -257,6 +258,24 @@ def _file(text: str) -> str:
     return text
 
 
+def _directory(text: str) -> str:
+    """A directory that can be written to now."""
+    if not text.isprintable() or not os.path.isdir(text) or not os.access(text, os.W_OK | os.X_OK):
+        raise ValueError("a directory that is there and can be written to")
+    return text
+
+
+def _name_server(text: str) -> str:
+    host, colon, port = text.rpartition(":") if text.count(":") == 1 or text.startswith("[") else (text, "", "")
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+        if colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
+            raise ValueError
+    except ValueError:
+        raise ValueError("an address, ADDRESS:PORT or [V6]:PORT") from None
+    return text
+
+
 def _access_log(value: object) -> bool | str:
     log = typed(value)
     if isinstance(log, bool):
@@ -342,6 +361,24 @@ Pattern = Annotated[
 ]
 ReadableFile = Annotated[
     str, PlainValidator(_text(_file, "the name of a file that can be read")), WithJsonSchema({"type": "string"})
+]
+HostName = Annotated[
+    str,
+    PlainValidator(_matching(r"(?=.{1,253}\Z)[a-zA-Z0-9-]{1,63}(?:\.[a-zA-Z0-9-]{1,63})*", "a host name", str.lower)),
+    WithJsonSchema({"type": "string", "examples": ["chatgpt.com"]}),
+]
+NameServer = Annotated[
+    str,
+    PlainValidator(_text(_name_server, "an address, or ADDRESS:PORT")),
+    WithJsonSchema({"type": "string", "examples": ["192.0.2.53", "127.0.0.1:5353"]}),
+]
+StorePrefix = Annotated[
+    str,
+    PlainValidator(_matching(r"[!-z|~]{1,100}", "1 to 100 printable characters without spaces and braces")),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 100}),
+]
+DirectoryName = Annotated[
+    str, PlainValidator(_text(_directory, "the name of a directory")), WithJsonSchema({"type": "string"})
 ]
 Contact = Annotated[
     str,

