@@ -155,7 +155,7 @@ async def test_what_is_no_call_is_refused_and_the_connection_goes_on(connect, re
     await wire.send(request_bytes)
     got, headers, text = await wire.answer()
 
-    assert (got, headers["x-datadomeresponse"]) == (status, str(status))
+    assert got == status
     assert body is None or text == body
     assert headers.get("allow") == ("POST" if status == 405 else None)
     await wire.send(call())
@@ -412,7 +412,7 @@ async def test_head_that_is_not_served_is_answered_and_closed(connect, status: i
     await wire.send(head + b"\r\n\r\n" + call())
 
     got, headers, _ = await wire.answer()
-    assert (got, headers["x-datadomeresponse"], headers["connection"]) == (status, str(status), "close")
+    assert (got, headers["connection"]) == (status, "close")
     assert await wire.end() == b""
 
 
@@ -558,7 +558,7 @@ async def test_call_that_cannot_be_answered_is_500_and_a_line_in_the_log(
     for _ in range(2):
         await wire.send(call())
         status, headers, _ = await wire.answer()
-        assert (status, headers["x-datadomeresponse"]) == (500, "500")
+        assert status == 500
         assert "set-cookie" not in headers
 
     assert [record.message for record in caplog.records] == ["a call could not be answered"]
