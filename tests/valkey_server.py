@@ -1,4 +1,4 @@
-"""A real Valkey or Redis server on loopback, for tests: started, killed, held and started again as often as they like."""
+"""A real Valkey or Redis server on loopback, for tests: started, killed, held and started again at will."""
 
 from __future__ import annotations
 

@@ -74,6 +74,8 @@ def parse_subject(text: str) -> str:
     if _SESSION_SUBJECT.fullmatch(text):
         return text
     try:
+        if "%" in text:  # a zone is the business of one machine
+            raise ValueError
         network = _unmapped(ip_network(parse_network(text)))
     except ValueError as error:
         expected = str(error) if "host bits" in str(error) else "an address, a network or session:ID"

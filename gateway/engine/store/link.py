@@ -5,7 +5,8 @@ first of them makes `_depart` run at the end of the turn. At most TRIPS pipeline
 waits for the next return, so the store is never asked by more connections when it is slow, only by longer pipelines.
 No command has a task or a timer of its own.
 
-Every command is answered within `timeout_s` of being asked: one timer for each trip, and what waits is younger than
+Every command is answered within `timeout_s` of being asked, or a fifth later if it had to wait for another trip: there
+is one timer for each trip, and what waits is younger than
 what travels. A trip that is late or fails ends the link: everything that is under way gets its fallback at once,
 `on_failure` is called once, and the link is thrown away with all its connections, so that no reply can ever be read as
 the answer to another question. Commands are never sent twice.
@@ -78,10 +79,20 @@ class Link:
 
     def fail(self, error: Exception) -> None:
         """End the link; what is under way gets its fallback. Does nothing the second time."""
-        if self._failed:
-            return
+        if not self._failed:
+            self._failed = True
+            self._on_failure(error)
+            self._abandon()
+
+    async def close(self) -> None:
+        """End the link without a failure, or after one, and close its connections: bounded by the client's time for
+        connecting."""
         self._failed = True
-        self._on_failure(error)
+        self._abandon()
+        await asyncio.gather(*self._trips, return_exceptions=True)
+        await close_client(self.client)
+
+    def _abandon(self) -> None:
         left, self._waiting = self._waiting, []
         for trip, asked in self._trips.items():
             trip.cancel()
@@ -89,14 +100,6 @@ class Link:
         for each in left:
             if not each.future.done():
                 each.future.set_result(each.fallback())
-
-    async def close(self) -> None:
-        """End the trips and close the connections. Bounded by the client's time for connecting."""
-        self._failed = True
-        for trip in self._trips:
-            trip.cancel()
-        await asyncio.gather(*self._trips, return_exceptions=True)
-        await close_client(self.client)
 
     def _depart(self) -> None:
         self._departing = False

@@ -111,8 +111,8 @@ class ValkeyStore:
             self._tending.cancel()
             await asyncio.gather(self._tending, return_exceptions=True)
         link, self._link = self._link, None
-        if link is not None:
-            self.degraded_reason = "stopped"
+        self.degraded_reason = "stopped"
+        if link is not None:  # else it was closed when it failed
             await link.close()
 
     # -- questions
@@ -256,6 +256,9 @@ class ValkeyStore:
             self._note_failure(error)
             await close_client(client)
             return
+        except asyncio.CancelledError:
+            await close_client(client)
+            raise
         log.info("the shared store is reached", store=str(self.address))
         self.degraded_reason = ""
         self._subscription = subscription
@@ -321,7 +324,7 @@ class ValkeyStore:
         finally:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
-        await link.close()
+            await link.close()
 
     async def _refresh(self, link: Link) -> None:
         try:

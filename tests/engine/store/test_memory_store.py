@@ -50,7 +50,7 @@ def test_new_keys_take_the_place_of_those_whose_time_has_passed() -> None:
     store = MemoryStore(capacity=100)
     for number in range(100):
         store.answer(count(f"old{number}"), NOW_S)
-    for number in range(1_000):
+    for number in range(1, 1_000):
         store.answer(count(f"new{number}"), NOW_S + 10.0 * number)
     assert store.evicted_live == 0
     assert len(store._rates) <= 3  # the memory falls with the traffic

@@ -54,7 +54,7 @@ def test_address_is_read_and_shown_without_its_user(url: str, address: Address, 
     ],
 )  # fmt: skip
 def test_address_that_is_none_is_refused_without_showing_a_password(url: str) -> None:
-    with pytest.raises(ConfigError, match="the store's address: .*expected") as caught:
+    with pytest.raises(ConfigError, match=r"the store's address: .*expected") as caught:
         parse_address(url)
     assert "secr" not in str(caught.value)
 
