@@ -150,7 +150,7 @@ def engine(config: ConfigFile) -> int:
     from gateway.config import load_config
     from gateway.engine import service
 
-    return service.run(load_config(config))
+    return service.run(load_config(config), config)
 
 
 @app.command()

@@ -10,8 +10,8 @@ from typing import Any
 from gateway.config import Config
 from gateway.metrics import Metrics
 
-# Sockets are bound and processes counted once, at the start. Everything else is swapped while traffic flows.
-RESTART_KEYS = ("listeners", "workers", "admin.address")
+# What is bound, counted or connected once, at the start. Everything else is swapped while traffic flows.
+RESTART_KEYS = ("listeners", "workers", "admin.address", "engine.store", "engine.crawlers")
 
 
 def changed_restart_keys(old: Config, new: Config) -> list[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import secrets
 import shutil
 import signal
 import socket
@@ -86,6 +87,7 @@ class Supervisor:
         self._sockets: list[tuple[socket.socket, str]] = []
         self._listener_fds: dict[str, int] = {}
         self._directory = ""
+        self._engine_secret = secrets.token_hex(32)  # sessions outlive the engine's process, if not ours
         self._workers: list[Slot] = []
         self._engine: Slot | None = None
         self._keeping: dict[Slot, asyncio.Task[None]] = {}
@@ -179,6 +181,7 @@ class Supervisor:
         process = {
             "index": index or 0,
             "engine_socket": f"{self._directory}/engine.sock",
+            "engine_secret": self._engine_secret if kind == "engine" else None,
             "listener_fds": self._listener_fds if kind == "worker" else {},
             "drain_on_sigterm": kind == "worker",
         }

@@ -5,104 +5,140 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvloop
 
 from gateway import logs
-from gateway.engine.api import ProtectionApi
-from gateway.engine.rules import floor
 from gateway.engine.service.listener import UNIX, bind, bind_unix, remove_socket_file, tls_context
+from gateway.engine.service.runtime import EngineRuntime
 from gateway.engine.service.server import ApiServer
-from gateway.errors import ConfigError, EngineError
+from gateway.errors import ConfigError, EngineError, GatewayError
 
 if TYPE_CHECKING:
-    from gateway.config import Config, Engine
+    from gateway.config import Config
 
 log = logs.get("engine")
 
 
 class EnginePart:
-    """The embedded Protection API on the supervisor's Unix socket. Implements gateway.control.Part.
-
-    The rules are loaded once; a reload replaces the accepted keys between two calls.
-    """
+    """The embedded Protection API on the supervisor's Unix socket. Implements gateway.control.Part."""
 
     def __init__(self) -> None:
         self._server: ApiServer | None = None
-        self._api: ProtectionApi | None = None
+        self._runtime: EngineRuntime | None = None
         self._socket_file = ("", 0)
         self._drain_timeout_s = 0.0
 
     async def start(self, config: Config, process: dict[str, Any]) -> None:
-        """Serve on `process["engine_socket"]`. Raises ListenError, ConfigError or EngineError."""
+        """Serve on `process["engine_socket"]`; sign with `process["engine_secret"]` (hexadecimal) where the
+        configuration names no secret. Raises ListenError, ConfigError or EngineError."""
         path = process["engine_socket"]
         if not path:
             raise EngineError("the supervisor named no engine_socket")
-        self._api = ProtectionApi(_keys(config.engine), floor())
-        server = ApiServer(self._api)
+        secret = process.get("engine_secret")
+        runtime = EngineRuntime(config.engine, bytes.fromhex(secret) if secret else None)
+        server = ApiServer(runtime.api)
         sock = bind_unix(path)
         self._socket_file = (path, os.lstat(path).st_ino)
+        await runtime.start()
         await server.listen(sock)
-        self._server = server
+        self._server, self._runtime = server, runtime
         self._drain_timeout_s = config.drain_timeout
 
     async def reload(self, config: Config) -> None:
-        """From the next call on, the new keys count."""
-        assert self._server is not None and self._api is not None, "reload before start"
-        self._api = self._server.api = self._api.with_keys(_keys(config.engine))
+        """From the next call on, the new policy, keys and terms count. Raises ConfigError, and changes nothing."""
+        assert self._runtime is not None, "reload before start"
+        self._runtime.reload(config.engine)
         self._drain_timeout_s = config.drain_timeout
 
     def reopen_logs(self) -> None:
-        """It has none but standard error."""
+        """Open the decision log anew."""
+        if self._runtime is not None:
+            self._runtime.reopen_logs()
 
     async def drain(self) -> None:
         """Stop accepting, remove the socket file, finish the calls in flight within drain_timeout."""
-        if self._server is None:
+        if self._server is None or self._runtime is None:
             return
         remove_socket_file(*self._socket_file)
         await self._server.drain(self._drain_timeout_s)
+        await self._runtime.stop()
 
     def report(self) -> tuple[dict[str, Any], list[dict[str, str]]]:
-        """Nothing to count yet: the workers count every call, and its outcome."""
-        return {"counters": {}, "histograms": {}, "gauges": {}}, []
+        """What was decided since the last report, and what is degraded."""
+        if self._runtime is None:
+            return {"counters": {}, "histograms": {}, "gauges": {}}, []
+        return self._runtime.report()
 
 
-async def serve(engine: Engine, stop: asyncio.Event, *, drain_timeout_s: float) -> None:
-    """Serve on `engine.listen` until `stop` is set, then drain. Raises ConfigError, ListenError or EngineError."""
-    listen = engine.listen
-    if listen is None:
-        raise ConfigError("engine.listen is null; `gateway engine` needs an address to listen on")
-    address = str(listen.address)
-    tls = None if listen.tls is None else tls_context(listen.tls.certificate, listen.tls.private_key)
-    server = ApiServer(ProtectionApi(_keys(engine), floor()))
-    sock = bind(address)
-    inode = os.lstat(address.removeprefix(UNIX)).st_ino if address.startswith(UNIX) else 0
-    await server.listen(sock, tls)
-    log.info("serving the Protection API", address=address, tls=tls is not None)
-    await stop.wait()
-    log.info("draining", drain_timeout_s=drain_timeout_s)
-    if inode:
-        remove_socket_file(address.removeprefix(UNIX), inode)
-    await server.drain(drain_timeout_s)
-    log.info("stopped")
+class Standalone:
+    """`gateway engine`: one engine on `engine.listen`, for other modules and for several gateways.
+
+    path: the configuration's file, read again on SIGHUP; None = there is none.
+    """
+
+    def __init__(self, config: Config, path: Path | None = None) -> None:
+        self._config = config
+        self._path = path
+        self._stop = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Serve until `stop` is called, then drain. Raises ConfigError, ListenError or EngineError."""
+        engine = self._config.engine
+        listen = engine.listen
+        if listen is None:
+            raise ConfigError("engine.listen is null; `gateway engine` needs an address to listen on")
+        address = str(listen.address)
+        tls = None if listen.tls is None else tls_context(listen.tls.certificate, listen.tls.private_key)
+        runtime = EngineRuntime(engine)
+        server = ApiServer(runtime.api)
+        sock = bind(address)
+        inode = os.lstat(address.removeprefix(UNIX)).st_ino if address.startswith(UNIX) else 0
+        await runtime.start()
+        await server.listen(sock, tls)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload, runtime)
+        log.info("serving the Protection API", address=address, tls=tls is not None)
+        await self._stop.wait()
+        drain_timeout_s = self._config.drain_timeout
+        log.info("draining", drain_timeout_s=drain_timeout_s)
+        if inode:
+            remove_socket_file(address.removeprefix(UNIX), inode)
+        await server.drain(drain_timeout_s)
+        await runtime.stop()
+        log.info("stopped")
+
+    def stop(self) -> None:
+        """Begin to drain."""
+        self._stop.set()
+
+    def _reload(self, runtime: EngineRuntime) -> None:
+        """Log rotation sends this signal too: files are opened anew even if the configuration is refused."""
+        from gateway.config import load_config
+
+        try:
+            config = self._config if self._path is None else load_config(self._path)
+            runtime.reload(config.engine)
+        except (GatewayError, OSError) as error:
+            log.error("reload refused, the former configuration stays in force", error=str(error))
+            runtime.reopen_logs()
+        else:
+            self._config = config
+            log.info("configuration reloaded")
 
 
-def run(config: Config) -> int:
-    """`gateway engine`: serve until SIGTERM or SIGINT. Returns the exit code; errors of the start are raised."""
+def run(config: Config, path: Path | None = None) -> int:
+    """`gateway engine`: serve until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code; errors of the start are
+    raised."""
     logs.setup(config.logging.level, config.logging.format, "engine")
-    uvloop.run(_serve_until_signalled(config))
+    uvloop.run(_serve_until_signalled(config, path))
     return 0
 
 
-async def _serve_until_signalled(config: Config) -> None:
-    stop = asyncio.Event()
+async def _serve_until_signalled(config: Config, path: Path | None) -> None:
+    standalone = Standalone(config, path)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await serve(config.engine, stop, drain_timeout_s=config.drain_timeout)
-
-
-def _keys(engine: Engine) -> Iterable[str]:
-    return [key.get_secret_value() for key in engine.keys]
+        loop.add_signal_handler(number, standalone.stop)
+    await standalone.serve()

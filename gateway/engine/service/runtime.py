@@ -1,0 +1,202 @@
+"""One engine at work: configuration in; policy, sessions, store and look-ups put together; what was counted out.
+
+The policy file and the lists that it names are looked at every WATCH_S; a change is read whole, then taken over by one
+assignment between two calls. A broken one changes nothing: it is logged, counted, and said in `degraded`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from gateway import logs
+from gateway.config import Engine
+from gateway.engine.api import ChallengeTerms, ProtectionApi, Respondents, Terms, accepted_keys
+from gateway.engine.bots.catalogue import Catalogue, load_catalogue
+from gateway.engine.keyring import Keyring
+from gateway.engine.policy.loading import LoadedPolicy, load_policy
+from gateway.engine.service.lookups import Lookups
+from gateway.engine.service.observer import DecisionObserver
+from gateway.engine.session import Sessions
+from gateway.engine.store import Store, store_of
+from gateway.errors import ConfigError
+from gateway.logs import AccessLog
+from gateway.metrics import Delta, Metrics
+
+WATCH_S = 2.0
+
+log = logs.get("engine")
+Signature = tuple[tuple[int, int, int] | None, ...]
+
+
+class EngineRuntime:
+    """`api` judges. Everything else is for who starts, reloads and ends it."""
+
+    def __init__(self, engine: Engine, secret: bytes | None = None) -> None:
+        """`secret`: signs where the configuration names none; None = a new one. Loads the catalogue (0.2 s of CPU).
+
+        Raises ConfigError for a policy, a store address or a list that cannot be used.
+        """
+        self.metrics = Metrics()
+        self.engine = engine
+        self._secret = secret or os.urandom(32)
+        self._loaded = _load(engine)
+        self._seen = _signature(engine, self._loaded)
+        self._policy_error = ""
+        self._stack = AsyncExitStack()
+        self._store_errors = 0
+        catalogue: Catalogue = load_catalogue()
+        url = engine.store.url.get_secret_value()
+        self.store: Store = store_of(
+            url, timeout_s=engine.store.timeout, prefix=f"{engine.store.prefix}:", ca=engine.store.ca,
+            capacity=engine.store.capacity,
+        )  # fmt: skip
+        self.observer = DecisionObserver(self.metrics, _open_log(engine))
+        self.lookups = Lookups(engine.crawlers, self.store, self._loaded.lists)
+        respondents = Respondents(
+            self.store, self.lookups.verifier, self.lookups.signatures, lambda: self.store.overrides
+        )
+        self.api = ProtectionApi(
+            _terms(engine, self._loaded, self._secret), catalogue, respondents, self.observer, time.time
+        )
+        self.metrics.engine_policy_last_reload_successful.values[()] = 1
+
+    async def start(self) -> None:
+        """Connect the store, begin to watch and to fetch. Nothing that is not there yet is an error."""
+        await self.store.start()
+        self._stack.push_async_callback(self.store.stop)
+        await self.lookups.start()
+        self._stack.push_async_callback(self.lookups.stop)
+        watching = asyncio.create_task(self._watch())
+        self._stack.callback(watching.cancel)
+        if self.store.degraded_reason:
+            log.warning("the engine's store is not reached", reason=self.store.degraded_reason)
+        log.info("policy in force", source=self._loaded.source, rules=len(self._loaded.policy.rules))
+
+    async def stop(self) -> None:
+        """End everything that `start` began, and write out the decision log."""
+        await self._stack.aclose()
+        self._close_log(self.observer.log)
+
+    def reload(self, engine: Engine) -> None:
+        """Take another configuration over. Raises ConfigError or OSError, and changes nothing, if it cannot be used."""
+        loaded = _load(engine)
+        is_other_log = engine.decision_log != self.engine.decision_log
+        decision_log = _open_log(engine) if is_other_log else self.observer.log
+        self._take_over(engine, loaded)
+        if is_other_log:
+            self._close_log(self.observer.log)
+            self.observer.log = decision_log
+        else:
+            self.reopen_logs()
+
+    def reopen_logs(self) -> None:
+        """Open the decision log's name anew (log rotation)."""
+        if self.observer.log is not None:
+            self.observer.log.reopen()
+
+    def report(self) -> tuple[Delta, list[dict[str, str]]]:
+        """(what was counted since the last report, what is degraded now)."""
+        metrics, now_s = self.metrics, time.time()
+        errors = self.store.errors
+        metrics.engine_store_errors.values[()] += errors - self._store_errors
+        self._store_errors = errors
+        metrics.engine_store_up.values[()] = 0 if self.store.degraded_reason else 1
+        metrics.engine_overrides.values[()] = len(self.store.overrides.live(now_s))
+        counts = self.observer.sessions(now_s)
+        for kind in ("visitor", "waited", "proved", "revoked"):
+            metrics.engine_sessions.values[(kind,)] = counts[kind]
+        return metrics.take(), self._degraded()
+
+    def status(self) -> dict[str, Any]:
+        """For people: which policy, store and lists are at work, and what is wrong with them."""
+        return {
+            "policy": {
+                "source": self._loaded.source,
+                "rules": [rule.rule.name for rule in self._loaded.policy.rules],
+                "dry_run": self._loaded.policy.dry_run,
+                "error": self._policy_error or None,
+            },
+            "store": {"degraded": self.store.degraded_reason or None, "errors": self.store.errors},
+            "lists": self.lookups.status(),
+        }
+
+    def _degraded(self) -> list[dict[str, str]]:
+        found = [("engine policy", self._policy_error), ("engine store", self.store.degraded_reason)]
+        return [{"part": part, "reason": reason} for part, reason in found if reason]
+
+    def _take_over(self, engine: Engine, loaded: LoadedPolicy) -> None:
+        terms = _terms(engine, loaded, self._secret)
+        self._seen = _signature(engine, loaded)
+        self.lookups.use(loaded.lists)
+        self.engine, self._loaded, self.api.terms = engine, loaded, terms
+        self._policy_error = ""
+        self.metrics.engine_policy_last_reload_successful.values[()] = 1
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            self.check_files()
+
+    def check_files(self) -> None:
+        """Read the policy again if its file or a list of it has changed."""
+        seen = _signature(self.engine, self._loaded)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._take_over(self.engine, _load(self.engine))
+        except (ConfigError, OSError) as error:
+            self._policy_error = str(error)
+            self.metrics.engine_policy_last_reload_successful.values[()] = 0
+            log.error("policy not reloaded, the former one stays in force", error=str(error))
+        else:
+            log.info("policy reloaded", source=self._loaded.source, rules=len(self._loaded.policy.rules))
+
+    @staticmethod
+    def _close_log(decision_log: AccessLog | None) -> None:
+        if decision_log is not None:
+            decision_log.close()
+
+
+def _load(engine: Engine) -> LoadedPolicy:
+    return load_policy(engine.policy, without_javascript=engine.challenge.without_javascript)
+
+
+def _terms(engine: Engine, loaded: LoadedPolicy, secret: bytes) -> Terms:
+    secrets = [one.get_secret_value().encode() for one in engine.session.secrets] or [secret]
+    keyring = Keyring(secrets)
+    challenge = engine.challenge
+    return Terms(
+        loaded.policy,
+        keyring,
+        Sessions(keyring, engine.session.lifetime),
+        accepted_keys(key.get_secret_value() for key in engine.keys),
+        engine.session.bind_address,
+        ChallengeTerms(challenge.difficulty, round(challenge.wait), challenge.contact or ""),
+    )
+
+
+def _open_log(engine: Engine) -> AccessLog | None:
+    target = engine.decision_log
+    if target is False:
+        return None
+    return AccessLog(None if target is True else Path(target))
+
+
+def _signature(engine: Engine, loaded: LoadedPolicy) -> Signature:
+    """What differs when one of the policy's files was written, replaced, or its symbolic link turned."""
+    names = (*([engine.policy] if engine.policy else []), *loaded.files)
+    return tuple(_stat(name) for name in names)
+
+
+def _stat(name: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(name)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
