@@ -37,6 +37,7 @@ class PageRequest(NamedTuple):
     """
 
     request_id: str
+    method: str
     protocol: str
     host: str
     target: str
@@ -62,7 +63,7 @@ def challenge_page(request: PageRequest, challenge: Challenge) -> Page:
         language,
         "challenge",
         head=f"<script>{_SCRIPT}</script>\n{_refresh(wait_s, query)}",
-        data=_data(challenge, texts, request.host),
+        data=_data(challenge, texts, request.host, request.method),
         action=_action(texts, request.host, query, _duration(texts, wait_s)),
     )
     return Page(page, _CHALLENGE_POLICY)
@@ -152,8 +153,9 @@ def _refresh(wait_s: int, query: str) -> str:
     return f"{refresh}</template>\n"
 
 
-def _data(challenge: Challenge, texts: Texts, host: str) -> str:
-    told = {name: _filled(texts[name], host=host) for name in ("working", "done", "cookies", "stopped", "failed")}
+def _data(challenge: Challenge, texts: Texts, host: str, method: str) -> str:
+    said = ("working", "done", "cookies", "stopped", "failed", *(() if method in _SAFE_METHODS else ("resend",)))
+    told = {name: _filled(texts[name], host=host) for name in said}
     attributes = {"token": challenge.token, "difficulty": str(challenge.difficulty), **told}
     return "".join(f' data-{name}="{escape(value)}"' for name, value in attributes.items())
 
@@ -228,6 +230,7 @@ def _hash(content: str) -> str:
     return f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'"
 
 
+_SAFE_METHODS = frozenset({"GET", "HEAD"})  # a browser loads these again without asking
 _PLACE = re.compile(r"\{([a-z]+)\}")
 _MAIL_ADDRESS = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,255}").fullmatch
 _PAGE = Template(_source("page.html"))

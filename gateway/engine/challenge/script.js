@@ -185,7 +185,7 @@
     const status = main.querySelector("[role=status]");
     const bar = main.querySelector("progress");
     const again = main.querySelector("button");
-    const { token, difficulty, working, done, cookies, stopped, failed } = main.dataset;
+    const { token, difficulty, working, done, resend, cookies, stopped, failed } = main.dataset;
     const tell = (text, isOver) => {
       status.textContent = text;
       bar.hidden = isOver;
@@ -200,7 +200,7 @@
     try {
       const proof = await solve(token, Number(difficulty), bar);
       if (!keep(proof)) return tell(cookies, true);
-      status.textContent = done;
+      tell(resend || done, Boolean(resend)); // a form is only sent again if its sender says so to the browser
       location.reload();
     } catch (error) {
       tell(failed, true);

@@ -1,7 +1,8 @@
 """A site behind a challenge: what a module and an engine do with the pure functions, in one aiohttp server.
 
 Without a session in the cookie `datadome` a request gets the challenge; a proof in the cookie, or a step whose wait is
-over in the query, gets a session. `requests` is what arrived, in order.
+over in the query, gets a session. `requests` is what arrived at what is protected, in order (/open and /framing
+are not).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from gateway.engine.challenge.step import local_location, take_step
 from gateway.engine.challenge.token import Passed, Refused, check_proof, check_step, issue
 from gateway.engine.keyring import Binding, Keyring
 
-Outcome = Literal["challenged", "proved", "waited", "session", "asset"]
+Outcome = Literal["challenged", "proved", "waited", "session"]
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class ChallengedSite:
         body = await request.read()
         client_id = _first_cookie(request)
         binding = Binding(request.headers["Host"], "127.0.0.0/24", request.headers.get("User-Agent", ""))
-        if request.raw_path == "/favicon.ico":
-            return self._answer(request, "asset", web.Response(status=404))
+        if request.path in ("/open", "/framing", "/favicon.ico"):
+            return _site(request)
         if client_id in self.sessions:
             self.bodies.append(body)
             return self._answer(request, "session", _site(request))
@@ -91,6 +92,7 @@ class ChallengedSite:
         )
         described = PageRequest(
             request_id="6f0d3c56-0f0e-4b0e-9b5f-0a4f3a3c9a11",
+            method=request.method,
             protocol="http",
             host=request.headers["Host"],
             target=request.raw_path,
@@ -112,8 +114,7 @@ class ChallengedSite:
         return response
 
     def _answer(self, request: web.BaseRequest, outcome: Outcome, response: web.Response) -> web.Response:
-        if outcome != "asset":
-            self.requests.append(Seen(request.method, request.raw_path, outcome))
+        self.requests.append(Seen(request.method, request.raw_path, outcome))
         return response
 
 
@@ -127,8 +128,8 @@ def _first_cookie(request: web.BaseRequest) -> str:
 
 
 def _site(request: web.BaseRequest) -> web.Response:
-    frames = request.raw_path.startswith("/framing")
-    inner = '<iframe name="inner" src="/inner?q=1"></iframe>' if frames else ""
+    sandbox = f' sandbox="{request.query_string}"' if request.query_string else ""
+    inner = f'<iframe name="inner" src="/inner?q=1"{sandbox}></iframe>' if request.path == "/framing" else ""
     form = '<form method="post" action="/order?n=1"><input name="item" value="tea"><button>Order</button></form>'
     page = f"<!DOCTYPE html><title>The shop</title><h1>Welcome</h1>{form}{inner}"
     return web.Response(text=page, content_type="text/html")
@@ -136,9 +137,9 @@ def _site(request: web.BaseRequest) -> web.Response:
 
 @contextlib.asynccontextmanager
 async def serve(site: ChallengedSite) -> AsyncIterator[ChallengedSite]:
-    runner = web.ServerRunner(web.Server(site.handle))
+    runner = web.ServerRunner(web.Server(site.handle), shutdown_timeout=0.1)
     await runner.setup()
-    listener = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+    listener = web.TCPSite(runner, "127.0.0.1", 0)
     await listener.start()
     site.port = int(runner.addresses[0][1])
     try:
