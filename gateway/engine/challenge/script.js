@@ -200,7 +200,8 @@
     try {
       const proof = await solve(token, Number(difficulty), bar);
       if (!keep(proof)) return tell(cookies, true);
-      tell(resend || done, Boolean(resend)); // a form is only sent again if its sender says so to the browser
+      if (resend) return tell(resend, true); // browsers ask before they send a form again: not out of the blue
+      status.textContent = done;
       location.reload();
     } catch (error) {
       tell(failed, true);

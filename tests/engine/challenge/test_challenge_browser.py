@@ -207,13 +207,13 @@ async def test_older_cookies_of_other_paths_and_domains_do_not_hide_the_proof(
 async def test_form_that_was_challenged_is_left_to_its_sender_with_the_proof_at_hand(
     browser: Browser, site: ChallengedSite
 ) -> None:
-    """Chromium asks its person before it sends a form again; without a screen nobody answers."""
+    """Browsers ask before they load the answer to a form again; without a screen nobody says yes."""
     async with visitor(browser) as context:
         page = await context.new_page()
         await page.goto(f"{site.url}/open")
         await page.get_by_role("button", name="Order").click(no_wait_after=True)
         await page.wait_for_url("**/order?n=1", wait_until="commit")
-        await told(page, "whether to send the form again")
+        await told(page, "send your form again")
         assert site.requests == [Seen("POST", "/order?n=1", "challenged")]
         again = await context.new_page()
         await again.goto(f"{site.url}/open")
