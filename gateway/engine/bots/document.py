@@ -31,7 +31,7 @@ _ADDRESS_KEY = re.compile(r"(?:ip|cidr|network|range|.*prefix|.*address)[a-z0-9_
 
 
 def parse_networks(document: bytes) -> tuple[Network, ...]:
-    """The networks in the document's order. Raises ListRefused if a value is none, for none at all, over MAX_NETWORKS."""
+    """The networks in the document's order. Raises ListRefused if a value is none, for none, over MAX_NETWORKS."""
     try:
         text = document.decode("utf-8-sig")
     except UnicodeDecodeError:

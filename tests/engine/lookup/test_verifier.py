@@ -1,0 +1,295 @@
+"""Whether an address belongs to an operator, asked of a real name server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from ipaddress import ip_address, ip_network
+
+import pytest
+from engine.lookup.name_server import AAAA, CNAME, PTR, REFUSED, SERVFAIL, A, NameServer
+
+from gateway.engine.bots.ranges import Ranges
+from gateway.engine.lookup.verifier import REMEMBERED_S, Verifier, VerifierSettings
+from gateway.engine.question import Identify, Standing
+from gateway.errors import StoreError
+
+NOW_S = 1_800_000_000.0
+BOT = "66.249.66.1"
+NAME = "crawl-66-249-66-1.googlebot.com"
+BOT6 = "2001:4860:4801:10::1"
+Make = Callable[..., Verifier]
+
+
+@pytest.fixture
+async def make(name_server: NameServer) -> AsyncIterator[Make]:
+    """A verifier that knows no ranges, asks the name server, and whose askers wait for the end."""
+    async with AsyncExitStack() as stack:
+
+        def make(ranges: Ranges | None = None, shared: object = None, **settings: object) -> Verifier:
+            chosen = {"nameservers": (name_server.address,), "wait_s": 10.0, "query_timeout_s": 5.0} | settings
+            chosen.setdefault("total_timeout_s", 9.0)
+            verifier = Verifier(ranges or Ranges({}), VerifierSettings(**chosen), shared)  # type: ignore[arg-type]
+            stack.push_async_callback(verifier.close)
+            return verifier
+
+        yield make
+
+
+async def ask(verifier: Verifier, operator: str = "Google", address: str = BOT, now_s: float = NOW_S) -> Standing:
+    reply = verifier.answer(Identify(operator, address), now_s)
+    return reply if isinstance(reply, str) else await reply
+
+
+async def test_address_whose_name_points_back_is_verified(make: Make, name_server: NameServer) -> None:
+    name_server.point(BOT, NAME, BOT)
+
+    assert await ask(make()) == "verified"
+
+
+async def test_ipv6_address_whose_name_points_back_is_verified(make: Make, name_server: NameServer) -> None:
+    name_server.point(BOT6, NAME, "2001:4860:4801:0010:0000::1")
+
+    assert await ask(make(), address=BOT6) == "verified"
+    assert name_server.asked[NAME, AAAA] == 1 and name_server.asked[NAME, A] == 0
+
+
+async def test_name_in_capitals_with_several_addresses_is_verified(make: Make, name_server: NameServer) -> None:
+    name_server.point(BOT, "CRAWL.GoogleBot.COM", "66.249.66.9", BOT)
+
+    assert await ask(make()) == "verified"
+
+
+async def test_chain_of_names_is_followed_both_ways(make: Make, name_server: NameServer) -> None:
+    reverse = ip_address(BOT).reverse_pointer
+    name_server.answers[reverse, PTR] = [(CNAME, "1.0-63.66.249.66.in-addr.arpa"), (PTR, NAME)]  # RFC 2317
+    name_server.answers[NAME, A] = [(CNAME, "pool.googlebot.com"), (A, BOT)]
+
+    assert await ask(make()) == "verified"
+
+
+async def test_one_of_several_names_that_points_back_is_enough(make: Make, name_server: NameServer) -> None:
+    name_server.answers[ip_address(BOT).reverse_pointer, PTR] = [
+        (PTR, "host.example"), (PTR, "broken.googlebot.com"), (PTR, NAME),
+    ]  # fmt: skip
+    name_server.answers["broken.googlebot.com", A] = SERVFAIL
+    name_server.answers[NAME, A] = [(A, BOT)]
+
+    assert await ask(make()) == "verified"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["evilgooglebot.com", "googlebot.com.evil.example", "googlebot.com", "crawl.googlebot.com.example",
+     "google-proxy-1-2-3-4.google.com", "a.googlebot.co"],
+)  # fmt: skip
+async def test_name_of_somebody_else_is_fake_without_a_second_question(
+    make: Make, name_server: NameServer, name: str
+) -> None:
+    name_server.point(BOT, name, BOT)
+
+    assert await ask(make()) == "fake"
+    assert sum(name_server.asked.values()) == 1
+
+
+async def test_name_that_points_elsewhere_is_fake(make: Make, name_server: NameServer) -> None:
+    name_server.point(BOT, NAME, "66.249.66.2")
+
+    assert await ask(make()) == "fake"
+
+
+async def test_name_that_does_not_exist_is_fake(make: Make, name_server: NameServer) -> None:
+    name_server.point(BOT, NAME)
+
+    assert await ask(make()) == "fake"
+
+
+@pytest.mark.parametrize("answer", [None, []])
+async def test_address_without_a_name_is_fake(make: Make, name_server: NameServer, answer: object) -> None:
+    if answer is not None:
+        name_server.answers[ip_address(BOT).reverse_pointer, PTR] = []
+
+    assert await ask(make()) == "fake"
+
+
+async def test_name_that_is_no_name_is_fake_or_unknown_but_never_verified(make: Make, name_server: NameServer) -> None:
+    name_server.point(BOT, "a b\\..googlebot.com", BOT)
+
+    assert await ask(make()) in ("fake", "unknown")
+
+
+@pytest.mark.parametrize("answer", [SERVFAIL, REFUSED, b"\x00", b"\xff" * 64])
+async def test_resolver_that_fails_proves_nothing(make: Make, name_server: NameServer, answer: int | bytes) -> None:
+    name_server.answers[ip_address(BOT).reverse_pointer, PTR] = answer
+
+    assert await ask(make(query_timeout_s=0.05)) == "unknown"
+
+
+async def test_name_whose_server_fails_proves_nothing(make: Make, name_server: NameServer) -> None:
+    name_server.point(BOT, NAME, BOT)
+    name_server.answers[NAME, A] = SERVFAIL
+
+    assert await ask(make(query_timeout_s=0.05)) == "unknown"
+
+
+async def test_silence_is_bounded_and_remembered_for_a_short_time(make: Make, name_server: NameServer) -> None:
+    name_server.answers[ip_address(BOT).reverse_pointer, PTR] = None
+    verifier = make(total_timeout_s=0.05)
+
+    assert await ask(verifier) == "unknown"
+    name_server.point(BOT, NAME, BOT)
+    assert await ask(verifier, now_s=NOW_S + REMEMBERED_S["unknown"] - 1) == "unknown"
+    assert await ask(verifier, now_s=NOW_S + REMEMBERED_S["unknown"]) == "verified"
+
+
+async def test_name_servers_that_are_gone_prove_nothing() -> None:
+    verifier = Verifier(Ranges({}), VerifierSettings(nameservers=("127.0.0.1:9",), wait_s=10.0))
+
+    assert await ask(verifier) == "unknown"
+    await verifier.close()
+
+
+@pytest.mark.parametrize(("name", "standing"), [(NAME, "verified"), ("host.example", "fake")])
+async def test_proof_is_remembered_for_its_time(
+    make: Make, name_server: NameServer, name: str, standing: Standing
+) -> None:
+    name_server.point(BOT, name, BOT)
+    verifier = make()
+    assert await ask(verifier) == standing
+    asked = name_server.asked.total()
+
+    assert verifier.answer(Identify("Google", BOT), NOW_S + REMEMBERED_S[standing] - 1) == standing
+    assert verifier.answer(Identify("Google", f"::ffff:{BOT}"), NOW_S) == standing  # the same address
+    assert name_server.asked.total() == asked
+    reply = verifier.answer(Identify("Google", BOT), NOW_S + REMEMBERED_S[standing])
+    assert not isinstance(reply, str) and await reply == standing
+
+
+async def test_proof_for_one_operator_is_none_for_another(make: Make, name_server: NameServer) -> None:
+    name_server.point(BOT, NAME, BOT)
+    verifier = make()
+
+    assert [await ask(verifier), await ask(verifier, "Bing")] == ["verified", "fake"]
+
+
+async def test_many_askers_make_one_look_up(make: Make, name_server: NameServer) -> None:
+    name_server.point(BOT, NAME, BOT)
+    verifier = make()
+
+    assert await asyncio.gather(*(ask(verifier) for _ in range(100))) == ["verified"] * 100
+    assert name_server.asked == {(ip_address(BOT).reverse_pointer, PTR): 1, (NAME, A): 1}
+
+
+async def test_asker_who_cannot_wait_hears_unknown_and_the_next_one_knows(make: Make, name_server: NameServer) -> None:
+    name_server.point(BOT, NAME, BOT)
+    name_server.go_on.clear()
+    verifier = make(wait_s=0.01)
+
+    assert await ask(verifier) == "unknown"
+    await name_server.arrived.wait()
+    assert verifier.running_count == 1
+    name_server.go_on.set()
+    await verifier.settle()
+    assert verifier.answer(Identify("Google", BOT), NOW_S) == "verified"
+
+
+async def test_verifier_that_never_waits_answers_at_once_and_knows_next_time(
+    make: Make, name_server: NameServer
+) -> None:
+    name_server.point(BOT, NAME, BOT)
+    verifier = make(wait_s=0.0)
+
+    assert verifier.answer(Identify("Google", BOT), NOW_S) == "unknown"
+    await verifier.settle()
+    assert verifier.answer(Identify("Google", BOT), NOW_S) == "verified"
+
+
+async def test_look_ups_over_the_limit_are_unknown_at_once_and_not_remembered(
+    make: Make, name_server: NameServer
+) -> None:
+    name_server.go_on.clear()
+    verifier = make(max_running=2)
+    waiting = [asyncio.ensure_future(ask(verifier, address=f"66.249.66.{n}")) for n in range(1, 3)]
+    await asyncio.sleep(0)
+
+    name_server.point("66.249.66.3", NAME, "66.249.66.3")
+    assert verifier.answer(Identify("Google", "66.249.66.3"), NOW_S) == "unknown"
+    name_server.go_on.set()
+    assert await asyncio.gather(*waiting) == ["fake", "fake"]
+    assert await ask(verifier, address="66.249.66.3") == "verified"
+
+
+async def test_close_ends_look_ups_and_their_askers(make: Make, name_server: NameServer) -> None:
+    name_server.go_on.clear()
+    verifier = make()
+    waiting = asyncio.ensure_future(ask(verifier))
+    await name_server.arrived.wait()
+
+    await verifier.close()
+    assert await waiting == "unknown"
+    assert verifier.running_count == 0
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "nonsense", ""])
+async def test_address_that_nobody_can_have_is_fake_without_a_question(
+    make: Make, name_server: NameServer, address: str
+) -> None:
+    assert make().answer(Identify("Google", address), NOW_S) == "fake"
+    assert name_server.asked.total() == 0
+
+
+async def test_address_in_a_published_range_needs_no_look_up_and_ranges_can_change(make: Make) -> None:
+    ranges = Ranges({}).with_list("google-common-crawlers", [ip_network("66.249.64.0/20")])
+    verifier = make(dns=False)
+
+    assert verifier.answer(Identify("Google", BOT), NOW_S) == "unknown"
+    verifier.use(ranges)
+    assert verifier.answer(Identify("Google", BOT), NOW_S) == "verified"
+    assert verifier.answer(Identify("Yandex", BOT), NOW_S) == "unknown"  # host names alone, and nobody may ask
+
+
+class Shared:
+    """A store that engines share, in a dict."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.known: dict[str, tuple[Standing, float]] = {}
+        self.broken = broken
+
+    async def get(self, key: str) -> Standing | None:
+        if self.broken:
+            raise StoreError("gone")
+        entry = self.known.get(key)
+        return None if entry is None else entry[0]
+
+    async def put(self, key: str, standing: Standing, ttl_s: float) -> None:
+        if self.broken:
+            raise StoreError("gone")
+        self.known[key] = standing, ttl_s
+
+
+async def test_what_one_engine_found_out_the_others_know(make: Make, name_server: NameServer) -> None:
+    name_server.point(BOT, NAME, BOT)
+    shared = Shared()
+    first = make(shared=shared)
+    assert await ask(first) == "verified"
+    await first.settle()
+    assert shared.known == {f"Google|{BOT}": ("verified", REMEMBERED_S["verified"])}
+    asked = name_server.asked.total()
+
+    assert await ask(make(shared=shared)) == "verified"
+    assert name_server.asked.total() == asked
+
+
+async def test_unknown_is_not_shared(make: Make, name_server: NameServer) -> None:
+    name_server.answers[ip_address(BOT).reverse_pointer, PTR] = SERVFAIL
+    shared = Shared()
+
+    assert await ask(make(shared=shared, query_timeout_s=0.05)) == "unknown"
+    assert shared.known == {}
+
+
+async def test_shared_store_that_is_gone_costs_nothing_but_the_look_up(make: Make, name_server: NameServer) -> None:
+    name_server.point(BOT, NAME, BOT)
+
+    assert await ask(make(shared=Shared(broken=True))) == "verified"
