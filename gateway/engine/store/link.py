@@ -6,10 +6,9 @@ waits for the next return, so the store is never asked by more connections when 
 No command has a task or a timer of its own.
 
 Every command is answered within `timeout_s` of being asked, or a fifth later if it had to wait for another trip: there
-is one timer for each trip, and what waits is younger than
-what travels. A trip that is late or fails ends the link: everything that is under way gets its fallback at once,
-`on_failure` is called once, and the link is thrown away with all its connections, so that no reply can ever be read as
-the answer to another question. Commands are never sent twice.
+is one timer for each trip, and what waits is younger than what travels. A trip that is late or fails ends the link:
+everything that is under way gets its fallback at once, `on_failure` is called once, and the link is thrown away with
+all its connections, so that no reply can ever be read as the answer to another question. Commands are never sent twice.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -84,6 +84,7 @@ class ValkeyStore:
         self._link: Link | None = None
         self._subscription: PubSub | None = None  # of the link, until its listener takes it
         self._tending: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()  # the list was changed, or the link failed
         self._loading = asyncio.Lock()
         self._version: bytes | None = None  # of `overrides`
@@ -112,8 +113,9 @@ class ValkeyStore:
             await asyncio.gather(self._tending, return_exceptions=True)
         link, self._link = self._link, None
         self.degraded_reason = "stopped"
-        if link is not None:  # else it was closed when it failed
-            await link.close()
+        if link is not None:
+            self._dispose(link.close())
+        await asyncio.gather(*self._closing)
 
     # -- questions
 
@@ -254,10 +256,10 @@ class ValkeyStore:
                 await self._settle(client)
         except FAILURES as error:
             self._note_failure(error)
-            await close_client(client)
+            self._dispose(close_client(client))
             return
         except asyncio.CancelledError:
-            await close_client(client)
+            self._dispose(close_client(client))
             raise
         log.info("the shared store is reached", store=str(self.address))
         self.degraded_reason = ""
@@ -323,8 +325,14 @@ class ValkeyStore:
                     await self._refresh(link)
         finally:
             listener.cancel()
+            self._dispose(link.close())
             await asyncio.gather(listener, return_exceptions=True)
-            await link.close()
+
+    def _dispose(self, closing: Coroutine[Any, Any, None]) -> None:
+        """Close something beside what goes on; `stop` waits for it, and no cancellation leaves connections behind."""
+        task = asyncio.create_task(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _refresh(self, link: Link) -> None:
         try:

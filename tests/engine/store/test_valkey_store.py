@@ -245,7 +245,7 @@ async def test_cluster_answers_whatever_node_has_the_key(
         with node.client() as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", *half)
     with nodes[0].client() as client:
-        client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port)
+        client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].arguments[-1])
     for node in nodes:
         with node.client() as client:
             await eventually(
