@@ -8,6 +8,7 @@ browser with a screen.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -65,8 +66,6 @@ def user_agent(browser: Browser) -> str:
 async def chromium_with_preferences(folder: Path, preferences: Mapping[str, Any]) -> AsyncIterator[BrowserContext]:
     """A browser whose profile (in `folder`) has these preferences, as a person sets them: the settings of a context do
     not reach them all, cookies off for one."""
-    import json
-
     (folder / "Default").mkdir()
     (folder / "Default" / "Preferences").write_text(json.dumps(preferences))
     async with async_playwright() as playwright:

@@ -5,6 +5,8 @@ Targets are raw (path and query, nothing decoded), and come back byte for byte; 
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 PARAMETER = "__step="
 MAX_TARGET_BYTES = 2048  # the contract's limit of Request: a longer one may have been cut, and would lead elsewhere
 
@@ -14,7 +16,7 @@ def step_query(target: str, step: str) -> str:
     step, or the target would be cut on its way back."""
     path, mark, query = target.partition("?")
     relative = f"?{PARAMETER}{step}{'&' if mark else ''}{query}"
-    if not step or len(path.encode("utf-8", "replace")) + len(relative.encode("utf-8", "replace")) >= MAX_TARGET_BYTES:
+    if not step or len(f"{path}{relative}".encode("utf-8", "replace")) >= MAX_TARGET_BYTES:
         return ""
     return relative
 
@@ -29,13 +31,15 @@ def take_step(target: str) -> tuple[str, str] | None:
 
 
 def local_location(target: str) -> str:
-    """A Location for this target that no client takes for another host's: `//evil.example` is a host to them, and `\\`
-    is `/` to browsers (WHATWG URL 4.4), who also drop tabs and line ends before they look."""
+    """A Location for this target, in printable ASCII, that no client takes for another host's: `//evil.example` is a
+    host to all of them, and to browsers so is `\\evil.example`, whatever tabs and line ends stand between (WHATWG URL
+    4.4)."""
     path, mark, query = target.partition("?")
-    path = "".join(f"%{ord(character):02X}" if character in _MISREAD else character for character in path)
+    path = quote(path, _KEPT, errors="replace")
     if not path.startswith("/"):
         path = f"/{path}"
-    return f"{'/.' if path.startswith('//') else ''}{path}{mark}{query}"
+    return f"{'/.' if path.startswith('//') else ''}{path}{mark}{quote(query, _QUERY_KEPT, errors='replace')}"
 
 
-_MISREAD = frozenset("\\" + "".join(map(chr, range(33))) + "\x7f")
+_KEPT = "!\"$%&'()*+,/:;<=>?@[]^`{|}~"  # what a request's target may hold besides letters and digits; `#` would end it
+_QUERY_KEPT = _KEPT + "\\"
