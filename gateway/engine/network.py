@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, 
 from typing import NamedTuple
 
 REMEMBERED = 16_384  # addresses; about 6 MiB at the worst
+ADDRESS_CHARACTERS = 64  # the longest address has 45; with a zone (`fe80::1%eth0`) a few more
 
 Network = IPv4Network | IPv6Network
 
@@ -31,13 +32,21 @@ class Place(NamedTuple):
     prefix: str
 
 
-@lru_cache(maxsize=REMEMBERED)
 def place(text: str) -> Place:
     """The Place of an address in text. Never raises."""
+    return _remembered_place(text) if len(text) <= ADDRESS_CHARACTERS else _no_place(text)
+
+
+def _no_place(text: str) -> Place:
+    return Place(text, 0, 0, text[:ADDRESS_CHARACTERS], text[:ADDRESS_CHARACTERS])
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered_place(text: str) -> Place:
     try:
         address = ip_address(text)
     except ValueError:
-        return Place(text, 0, 0, text[:64], text[:64])
+        return _no_place(text)
     if address.version == 6:
         mapped = address.ipv4_mapped
         if mapped is None:
@@ -50,14 +59,15 @@ def place(text: str) -> Place:
 
 
 class Networks:
-    """A set of networks. Immutable; `Networks(())` holds nothing."""
+    """A set of networks. Immutable; `Networks(())` holds nothing. IPv4-mapped IPv6 networks are IPv4 networks, since
+    a Place knows no mapped address."""
 
     __slots__ = ("_first", "_last", "count")
 
     def __init__(self, networks: Iterable[Network]) -> None:
         """count: of networks, after neighbours were merged."""
         versions: dict[int, list[Network]] = {4: [], 6: []}
-        for network in networks:
+        for network in map(_unmapped, networks):
             versions[network.version].append(network)
         merged = {version: list(collapse_addresses(found)) for version, found in versions.items()}  # type: ignore[type-var]
         self._first = {v: [int(network.network_address) for network in found] for v, found in merged.items()}
@@ -75,3 +85,12 @@ class Networks:
             return False
         index = bisect_right(self._first[where.version], where.number) - 1
         return index >= 0 and where.number <= self._last[where.version][index]
+
+
+def _unmapped(network: Network) -> Network:
+    if network.version == 4 or not network.subnet_of(_MAPPED):
+        return network
+    return IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
+
+
+_MAPPED = IPv6Network("::ffff:0:0/96")

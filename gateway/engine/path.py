@@ -19,7 +19,7 @@ def normalised(path: str) -> str:
                 del kept[-1:]
             elif part not in ("", "."):
                 kept.append(part)
-        closing = "/" if kept and path.endswith(("/", "/.", "/..")) else ""
+        closing = "/" if kept and part in ("", ".", "..") else ""  # of the last part: `/a/;b` ends with a slash too
         path = "/" + "/".join(kept) + closing
     return path
 

@@ -13,18 +13,20 @@ from gateway.engine.session import NO_SESSION, Session
 from gateway.engine.wire import Described
 
 HEADLESS = Signature("HeadlessChrome", "headless", None)
+USER_AGENT_CHARACTERS = 768  # the contract's limit; the catalogue remembers what it is asked, and nothing longer
 
 
 class Request:
     """One judgement's view. `session`, `standing`, `signed_by` and `tags` are set while it is judged.
 
-    `standing`: of the claim to be a known crawler, "" if it claims nothing that can be confirmed or was not asked yet;
-    `signed_by`: the host name of a verified Web Bot Auth agent, "" if none; `score_added`: by rules that tag.
+    `standing`: of the claim to be a known crawler, "" if it claims nothing that can be confirmed or was not asked yet
+    (`is_established`); `signed_by`: the host name of a verified Web Bot Auth agent, "" if none; `score_added`: by rules
+    that tag.
     """
 
     __slots__ = (
-        "_absurdity", "_bot", "_catalogue", "_host", "_inspection", "_path", "described", "query", "raw_path",
-        "score_added", "session", "signed_by", "standing", "tags", "target", "user_agent", "where",
+        "_absurdity", "_bot", "_catalogue", "_host", "_inspection", "_path", "described", "is_established",
+        "query", "raw_path", "score_added", "session", "signed_by", "standing", "tags", "target", "user_agent", "where",
     )  # fmt: skip
 
     def __init__(self, described: Described, catalogue: Catalogue) -> None:
@@ -34,6 +36,7 @@ class Request:
         self.target = described.text("Request")
         self.raw_path, _, self.query = self.target.partition("?")
         self.session: Session = NO_SESSION
+        self.is_established = False
         self.standing: Standing | str = ""
         self.signed_by = ""
         self.tags: set[str] = set()
@@ -47,10 +50,12 @@ class Request:
 
     @property
     def host(self) -> str:
-        """The Host, lower case, without port; an IPv6 literal keeps its brackets."""
+        """The Host, lower case, without port and without the dot of the root (`shop.example.` is the same site); an
+        IPv6 literal keeps its brackets."""
         if self._host is None:
             host = self.described.text("Host").lower()
-            self._host = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+            bare = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+            self._host = bare.removesuffix(".")
         return self._host
 
     @property
@@ -65,7 +70,7 @@ class Request:
         """Which automation it says it is, None if it may be a person's."""
         bot = self._bot
         if bot is False:
-            bot = self._catalogue.find(self.user_agent)
+            bot = self._catalogue.find(self.user_agent[:USER_AGENT_CHARACTERS])
             if bot is None and "Headless" in self.described.text("SecCHUA"):
                 bot = HEADLESS
             self._bot = bot

@@ -48,7 +48,7 @@ def identity(request: Request) -> Identity:
     bot = request.bot
     if bot is None:
         return Identity(request.signed_by, "good_bot", "unknown", True) if request.signed_by else HUMAN
-    if request.standing == "verified":
+    if request.standing == "verified" or request.signed_by:
         return Identity(bot.name, "good_bot", bot.bot_class, True)
     return Identity(bot.name, _FAMILIES.get(bot.bot_class, "commercial_bot"), bot.bot_class, True)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from gateway.engine.network import Networks
-from gateway.engine.policy.model import Match
+from gateway.engine.policy.model import Match, is_set_name
 from gateway.engine.request import Request
 
 Condition = Callable[[Request], bool]
@@ -37,9 +37,9 @@ def conditions(match: Match, sets: Mapping[str, NamedSet], *, strict: bool) -> C
     """The conditions of a match, cheap ones first. Raises KeyError for a set that is not there."""
     plain = [*_of_request(match, sets, strict=strict), *_of_visitor(match)]
     asking = list(_of_standing(match))
-    for inner, wanted in (*((one, False) for one in match.none_of),):
+    for inner in match.none_of:
         plain_inner, asking_inner = conditions(inner, sets, strict=not strict)
-        (asking if asking_inner else plain).append(_either([plain_inner + asking_inner], wanted=wanted))
+        (asking if asking_inner else plain).append(_either([plain_inner + asking_inner], wanted=False))
     if match.any_of:
         choices = [conditions(inner, sets, strict=strict) for inner in match.any_of]
         asks = any(choice.asking for choice in choices)
@@ -115,9 +115,7 @@ def _search(patterns: Iterable[str]) -> Callable[[str], bool]:
 
 def _path(search: Callable[[str], bool], *, strict: bool) -> Condition:
     if strict:
-        return lambda request: search(request.raw_path) and (
-            request.raw_path == request.path or search(request.path)
-        )
+        return lambda request: search(request.raw_path) and (request.raw_path == request.path or search(request.path))
     return lambda request: search(request.raw_path) or (request.raw_path != request.path and search(request.path))
 
 
@@ -148,12 +146,8 @@ def _host_matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
 
 def _address(names: tuple[str, ...], sets: Mapping[str, NamedSet]) -> Condition:
     """Sets by name, everything else is a network."""
-    named = [sets[name] for name in names if _is_name(name)]
-    own = Networks.parse(name for name in names if not _is_name(name))
+    named = [sets[name] for name in names if is_set_name(name)]
+    own = Networks.parse(name for name in names if not is_set_name(name))
     if not named:
         return lambda request: own.holds(request.where)
     return lambda request: own.holds(request.where) or any(one.networks.holds(request.where) for one in named)
-
-
-def _is_name(text: str) -> bool:
-    return "." not in text and ":" not in text

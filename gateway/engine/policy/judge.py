@@ -17,6 +17,12 @@ from gateway.engine.verdict import DEFAULT_RULE, Action, Verdict
 
 KEY_CHARACTERS = 120  # of a counter's key; what is longer is counted by its hash
 
+# operator (a key of bots.OPERATORS) -> host names of its Web Bot Auth key directories, as it documents them
+SIGNERS = {
+    "OpenAI": ("chatgpt.com",),  # help.openai.com, "ChatGPT agent allowlisting"
+    "Google fetchers": ("agent.bot.goog",),  # developers.google.com, user-triggered fetchers
+}
+
 Judgement = Generator[Question, Reply, Verdict]
 
 
@@ -42,7 +48,7 @@ class Policy(NamedTuple):
             if not _hold(plain, request):
                 continue
             if asking:
-                if not request.standing:
+                if not request.is_established:
                     yield from _establish(request)
                 if not _hold(asking, request):
                     continue
@@ -104,7 +110,9 @@ def _hold(conditions: tuple[Condition, ...], request: Request) -> bool:
 
 
 def _establish(request: Request) -> Generator[Question, Reply, None]:
-    """Ask whether the visitor is the crawler that it claims to be: by its signature, else by its address."""
+    """Ask who the visitor really is: by its signature, and whether it is the crawler that it claims to be by its
+    address. A signature confirms that claim only if it is the operator's: everybody can sign as himself."""
+    request.is_established = True
     described = request.described
     signature = described.text("Signature")
     if signature and described.text("SignatureInput"):
@@ -113,17 +121,21 @@ def _establish(request: Request) -> Generator[Question, Reply, None]:
             signature, described.text("SignatureInput"), described.text("SignatureAgent"),
         )  # fmt: skip
         standing, request.signed_by = cast(SignedBy, reply)
-        if standing != "unknown":
+        if standing == "fake":
             request.standing = standing
             return
     bot = request.bot
-    if bot is not None and bot.operator is not None:
+    if bot is None or bot.operator is None:
+        return
+    if request.signed_by in SIGNERS.get(bot.operator, ()):
+        request.standing = "verified"
+    else:
         request.standing = cast(Standing, (yield Identify(bot.operator, request.where.text)))
 
 
 def _count(rule: str, limit: Limit, request: Request) -> Count:
     value = "|".join([_value(key, request) for key in limit.by])
-    if len(value) > KEY_CHARACTERS or not value.isascii():
+    if len(value) > KEY_CHARACTERS or not (value.isascii() and value.isprintable()):
         value = blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return Count(f"{rule}|{value}", limit.requests, limit.per, limit.burst or limit.requests)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import ip_network
@@ -13,7 +12,7 @@ from gateway.config.loading import load_section
 from gateway.engine.network import Network, Networks
 from gateway.engine.policy.condition import NamedSet, conditions
 from gateway.engine.policy.judge import CompiledRule, Policy
-from gateway.engine.policy.model import AddressSet, Match, PolicyFile, Rule
+from gateway.engine.policy.model import AddressSet, PolicyFile, Rule
 from gateway.errors import ConfigError, ConfigProblem
 
 PRESETS = Path(__file__).parent / "preset"
@@ -22,8 +21,8 @@ MAX_LIST_BYTES = 8 * 1024 * 1024
 
 
 class LoadedPolicy(NamedTuple):
-    """A policy and what it was made of. `lists`: set name -> (its file's model, the NamedSet that rules look into, the
-    networks that do not change), for whoever fetches its URLs. `files`: everything that was read, to watch."""
+    """A policy and what it was made of. `lists`: the sets that have URLs, by name; `files`: the lists that were read,
+    to watch; `source`: its name for people."""
 
     policy: Policy
     lists: Mapping[str, FetchedSet]
@@ -39,7 +38,7 @@ class FetchedSet(NamedTuple):
     fixed: tuple[Network, ...]
 
 
-def load_policy(path: str | os.PathLike[str] | None, *, without_javascript: bool = True) -> LoadedPolicy:
+def load_policy(path: str | Path | None, *, without_javascript: bool = True) -> LoadedPolicy:
     """The policy of a file, None = the preset BUILT_IN alone.
 
     Raises ConfigError with one line for each problem: `FILE:LINE: key: got VALUE; expected ...`.
@@ -47,12 +46,12 @@ def load_policy(path: str | os.PathLike[str] | None, *, without_javascript: bool
     if path is None:
         return compile_policy(PolicyFile(), f"preset {BUILT_IN}", without_javascript=without_javascript)
     file = load_section(path, PolicyFile)
-    return compile_policy(file, os.fspath(path), without_javascript=without_javascript)
+    return compile_policy(file, str(path), without_javascript=without_javascript)
 
 
 def compile_policy(file: PolicyFile, source: str, *, without_javascript: bool = True) -> LoadedPolicy:
     """Rules of a read file, the preset's behind its own. `source`: its name in messages. Raises ConfigError."""
-    _check_names(file, source)
+    _check_disabled(file, source)
     fixed = {name: tuple(_networks(one, source, name)) for name, one in file.sets.items()}
     sets = {name: NamedSet(Networks(networks)) for name, networks in fixed.items()}
     rules = tuple(
@@ -93,26 +92,15 @@ def _rules(file: PolicyFile) -> Iterable[Rule]:
         yield from (rule for rule in _preset(file.preset).rules if rule.name not in disabled)
 
 
-def _check_names(file: PolicyFile, source: str) -> None:
+def _check_disabled(file: PolicyFile, source: str) -> None:
     problems = []
     known = {rule.name for rule in _preset(file.preset).rules} if file.preset != "none" else set()
     for index, name in enumerate(file.disable):
         if name not in known:
             expected = f"a rule of the preset {file.preset}: {', '.join(sorted(known)) or 'it has none'}"
             problems.append(ConfigProblem(source, None, f"disable[{index}]", repr(name), expected))
-    for index, rule in enumerate(file.rules):
-        for name in _set_names(rule.match):
-            if name not in file.sets:
-                expected = f"an address, a network or a set: {', '.join(sorted(file.sets)) or 'there is none'}"
-                problems.append(ConfigProblem(source, None, f"rules[{index}].match.address", repr(name), expected))
     if problems:
         raise ConfigError.of(problems)
-
-
-def _set_names(match: Match) -> Iterable[str]:
-    yield from (name for name in match.address if "." not in name and ":" not in name)
-    for inner in (*match.any_of, *match.none_of):
-        yield from _set_names(inner)
 
 
 def _networks(one: AddressSet, source: str, name: str) -> Iterable[Network]:

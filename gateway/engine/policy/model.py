@@ -4,10 +4,13 @@ of it. The presets beside this module are written in the same words."""
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, PlainValidator, model_validator
+from pydantic import BeforeValidator, PlainValidator, WithJsonSchema, model_validator
 
+from gateway.config.scalar import typed
 from gateway.config.section import Section, required, setting
 from gateway.config.value import (
     Count,
@@ -18,11 +21,12 @@ from gateway.config.value import (
     Method,
     Network,
     OneOf,
-    Pattern,
     ReadableFile,
+    nearest,
     rejected,
     report,
 )
+from gateway.engine.browser import FINDINGS
 from gateway.engine.wire import INTEGERS, NUMBERS, TEXTS
 
 BOT_CLASSES = (
@@ -48,9 +52,35 @@ def _word(value: object) -> str:
 
 
 def _score(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100:
-        return value
+    number = typed(value)
+    if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= 100:
+        return number
     raise rejected("a whole number from 0 to 100")
+
+
+def _pattern(value: object) -> str:
+    """Searched in text, and not in bytes like the patterns of the configuration."""
+    if not isinstance(value, str):
+        raise rejected("a regular expression")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # "possible nested set": [[:alpha:]] is no class here, so it is a mistake
+            re.compile(value, re.ASCII)
+    except (re.error, ValueError, OverflowError, RecursionError, Warning) as error:
+        raise rejected(f"a regular expression ({str(error)[:100]})") from None
+    return str(value)
+
+
+def _finding(value: object) -> str:
+    if isinstance(value, str) and value in FINDINGS:
+        return str(value)
+    raise rejected(f"a finding: {nearest(str(value), tuple(FINDINGS))}")
+
+
+def _list_url(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"https://[!-~]+", value):
+        return str(value)
+    raise rejected("https://... in printable ASCII")
 
 
 def _field(value: object) -> str:
@@ -72,8 +102,8 @@ def _target(value: object) -> str:
 
 
 def _set_or_network(value: object) -> str:
-    """Names of sets are looked up when the policy is compiled; what can be no name must be a network."""
-    if isinstance(value, str) and _WORD.fullmatch(value) and not re.fullmatch(r"[0-9a-f]*", value):
+    """Names of sets are looked up by the whole file; what can be no name must be a network, which has a . or a :"""
+    if isinstance(value, str) and _WORD.fullmatch(value):
         return str(value)
     return str(_NETWORK.validate_python(value))
 
@@ -82,6 +112,7 @@ _KEYS = ("client", "address", "session", "host", "path")
 Word = Annotated[str, PlainValidator(_word)]
 Score = Annotated[int, PlainValidator(_score)]
 Words = Annotated[tuple[Word, ...], BeforeValidator(_listed)]
+Pattern = Annotated[str, PlainValidator(_pattern), WithJsonSchema({"type": "string", "format": "regex"})]
 Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(_listed)]
 BotClass = Annotated[
     Literal[
@@ -110,7 +141,7 @@ class AddressSet(Section):
     files: Annotated[tuple[ReadableFile, ...], BeforeValidator(_listed)] = setting(
         [], "Files with one address or network a line, # for comments; read again when they change."
     )
-    urls: Annotated[tuple[str, ...], BeforeValidator(_listed)] = setting(
+    urls: Annotated[tuple[Annotated[str, PlainValidator(_list_url)], ...], BeforeValidator(_listed)] = setting(
         [], "https:// lists, plain or JSON, fetched in the background and kept when they cannot be fetched."
     )
     refresh: Duration = setting("1h", "How often the lists are fetched.")
@@ -159,7 +190,9 @@ class Match(Section):
         [], "none, visitor (has a cookie, proved nothing), waited, proved (passed the challenge), revoked."
     )
     score: Score | None = setting(None, "At least this much speaks against a person's browser, 0 to 100.")
-    finding: Words = setting([], "Names of single inconsistencies that make up the score.")
+    finding: Annotated[tuple[Annotated[str, PlainValidator(_finding)], ...], BeforeValidator(_listed)] = setting(
+        [], "Names of single inconsistencies that make up the score; one must have been found."
+    )
     absurd: Flag | None = setting(None, "true: something that no browser sends; false: nothing of that kind.")
     tag: Words = setting([], "Tags that former rules gave.")
     rate: Limit | None = setting(None, "Holds for requests over this limit; each request that gets here is counted.")
@@ -212,6 +245,14 @@ class Rule(Section):
         ]  # fmt: skip
         if self.action != "tag" and (self.tags or self.add_score):
             found.append(Finding(("action",), self.action, "tag, because tags or add_score are given"))
+        if self.action == "rate_limit" and self.match.rate is not None:
+            found.append(Finding(("match", "rate"), "a limit", "no rate here: rate_limit counts by its own limit"))
+        if self.action != "rate_limit" and "over" in self.model_fields_set:
+            found.append(Finding(("over",), self.over, "given for action rate_limit, and for no other"))
+        challenges = self.action == "challenge" or self.over == "challenge"
+        if self.without_javascript is not None and not challenges:
+            expected = "given where the rule challenges, and nowhere else"
+            found.append(Finding(("without_javascript",), self.without_javascript, expected))
         report(found)
         return self
 
@@ -237,5 +278,25 @@ class PolicyFile(Section):
             if rule.name in seen:
                 found.append(Finding(("rules", index, "name"), rule.name, "a name that no other rule has"))
             seen.add(rule.name)
+            expected = f"an address, a network or a set: {', '.join(sorted(self.sets)) or 'there is none'}"
+            found += [
+                Finding(("rules", index, "match", *keys), name, expected)
+                for keys, name in _set_names(rule.match) if name not in self.sets
+            ]  # fmt: skip
         report(found)
         return self
+
+
+def is_set_name(text: str) -> bool:
+    """True for what stands in `address` and is no address: those have a . or a :"""
+    return "." not in text and ":" not in text
+
+
+def _set_names(match: Match, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every name of a set in a match, with the keys that lead to it."""
+    for index, text in enumerate(match.address):
+        if is_set_name(text):
+            yield (*keys, "address", index), text
+    for key in ("any_of", "none_of"):
+        for index, inner in enumerate(getattr(match, key)):
+            yield from _set_names(inner, (*keys, key, index))
