@@ -17,6 +17,8 @@ GatewayError
 │   ├── CallRefused              a call that is answered without a judgement
 │   ├── OverrideError            what an operator typed is no override, or there are too many
 │   ├── StoreError               the shared store cannot do now what an operator asked for
+│   ├── EngineUnreachable        no engine answers where the configuration says that one runs
+│   ├── EngineRefused            an engine, or what serves in its place, does not do what an operator asked for
 │   ├── LookupFailed             a question to the domain name system got no answer
 │   ├── FetchFailed              a document of somebody else's could not be fetched
 │   ├── ListRefused              a published list of addresses that is not taken over
@@ -128,6 +130,14 @@ class OverrideError(EngineError):
 
 class StoreError(EngineError):
     """The shared store cannot do now what an operator asked for; the text says why, and what is in force."""
+
+
+class EngineUnreachable(EngineError):
+    """No engine answers where the configuration says that one runs; the text says where was looked, and why."""
+
+
+class EngineRefused(EngineError):
+    """A running engine, or what serves in its place, does not do what an operator asked for; the text is its own."""
 
 
 class LookupFailed(EngineError):
