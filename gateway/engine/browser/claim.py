@@ -69,7 +69,7 @@ NOTHING = Claim("")
 def read_claim(user_agent: str) -> Claim:
     """The claim of a user agent; NOTHING if it is no browser's. Remembers the last REMEMBERED ones."""
     if "Headless" in user_agent:
-        return Claim("chromium", findings=("automation_named",))
+        return Claim("other", embedded=True, findings=("automation_named",))
     if not user_agent.startswith("Mozilla/") or _NO_BROWSER.search(user_agent):
         return NOTHING
     for token, read in _READERS:

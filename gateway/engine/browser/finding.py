@@ -90,9 +90,15 @@ FINDINGS: dict[str, Finding] = {
     ),
     # Fetch metadata. Chromium 80, Firefox 90, Safari 16.4 and later fill it in over https.
     "fetch_metadata_missing": Finding(
-        25, "Chrome and Firefox send Sec-Fetch-Site, -Mode and -Dest with everything but WebSockets and reports", "FM 2"
+        25, "Chrome sends Sec-Fetch-Site, -Mode and -Dest with everything but WebSockets and reports", "FM 2; recorded"
     ),
-    "fetch_metadata_missing_webkit": Finding(15, "Safari does since 16.4, with gaps", "FM 2; webkit.org"),
+    "fetch_metadata_missing_gecko": Finding(
+        30, "Firefox does too, no setting changes it, and there are no client hints whose absence would tell more",
+        "FM 2; curl-impersonate",
+    ),
+    "fetch_metadata_missing_webkit": Finding(
+        20, "Safari does since 16.4; web views of its age were seen without", "FM 2; webkit.org"
+    ),
     "fetch_metadata_partial": Finding(25, "site, mode and dest come together: a library sets one of them", "FM 2"),
     "fetch_metadata_future": Finding(25, "fetch metadata from a version that had none", "FM; caniuse.com"),
     "fetch_metadata_illegal": Finding(
@@ -100,6 +106,7 @@ FINDINGS: dict[str, Finding] = {
     ),
     "fetch_metadata_odd": Finding(20, "a document that is not navigated to", "Fetch 2.2.5"),
     # Negotiation.
+    "accept_missing": Finding(15, "all send Accept, if only */*; bare HTTP libraries do not", "Fetch 4.1; recorded"),
     "accept_language_missing": Finding(
         15, "all send it, but for odd settings and some proxies; scripts forget it", "Fetch 4.5; recorded"
     ),
@@ -109,7 +116,9 @@ FINDINGS: dict[str, Finding] = {
         10, "br or zstd is not offered over https by a version that knows it: proxies that inspect traffic do that too",
         "recorded; caniuse.com",
     ),
-    "encoding_order": Finding(20, "Chrome and Firefox begin with `gzip, deflate`, or ask for `identity`", "recorded"),
+    "encoding_order": Finding(
+        20, "Chrome and Firefox begin with `gzip, deflate`; `identity` is for ranges of a film", "recorded"
+    ),
     "encoding_future": Finding(25, "zstd from a version that could not decode it", "caniuse.com"),
     "accept_differs": Finding(
         20, "a navigation that does not ask for text/html first, or asks as another browser does", "MDN, default Accept"

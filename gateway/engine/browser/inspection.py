@@ -172,11 +172,13 @@ def _check_absences(claim: Claim, described: Described, found: list[str]) -> Non
     if not headers or len(headers) >= CUT_HEADERS_LIST_CHARACTERS or described.text("Method") == "OPTIONS":
         return
     names = f",{headers.lower()},"
-    if ",sec-websocket-key," in names:
+    if ",sec-websocket-key," in names or _is_report(described):
         return
     mode = described.text("SecFetchMode")
     if mode or _secure(described):
         _check_secure_absences(claim, described, names, mode, found)
+    if ",accept," not in names:
+        found.append("accept_missing")
     if ",accept-language," not in names:
         found.append("accept_language_missing")
     if ",accept-encoding," not in names:
@@ -187,17 +189,20 @@ def _check_absences(claim: Claim, described: Described, found: list[str]) -> Non
         found.append("origin_missing")
 
 
+def _is_report(described: Described) -> bool:
+    """Reporting API 3.2: sent by the network stack, long after the page, with what it needs and nothing else."""
+    return described.text("Method") == "POST" and described.text("ContentType").startswith("application/reports+json")
+
+
 def _check_secure_absences(claim: Claim, described: Described, names: str, mode: str, found: list[str]) -> None:
-    """Client hints and fetch metadata; browsers send reports and the scripts of workers without hints (recorded)."""
-    if described.text("ContentType").startswith("application/reports+json"):
-        return
+    """Client hints and fetch metadata; Chrome asks for the scripts of workers without hints (recorded)."""
     if claim.hints_due and ",sec-ch-ua," not in names and mode != "same-origin":
         found.append("hints_missing_android" if claim.platform == "Android" else "hints_missing")
     if not claim.metadata_due:
         return
     present = (",sec-fetch-site," in names) + (",sec-fetch-mode," in names) + (",sec-fetch-dest," in names)
     if not present:
-        found.append("fetch_metadata_missing_webkit" if claim.engine == "webkit" else "fetch_metadata_missing")
+        found.append(_METADATA_MISSING[claim.engine])
     elif present < 3:
         found.append("fetch_metadata_partial")
 
@@ -208,25 +213,30 @@ def _check_wire_habits(claim: Claim, described: Described, found: list[str]) -> 
         found.append("accept_language_any")
     if _relayed(described):
         return
-    _check_encodings(claim, described, found)
     headers = described.text("HeadersList")
-    if headers and _disordered(claim, f",{headers.lower()},"):
+    names = f",{headers.lower()},"
+    _check_encodings(claim, described, names, found)
+    if headers and _disordered(claim, names):
         found.append("header_order")
 
 
-def _check_encodings(claim: Claim, described: Described, found: list[str]) -> None:
+def _check_encodings(claim: Claim, described: Described, names: str, found: list[str]) -> None:
     encodings = described.text("AcceptEncoding")
     if not encodings or claim.engine not in ("chromium", "gecko"):
         return
     if encodings == _ENCODINGS_NOW and claim.major >= 126:
         return
-    if not encodings.startswith(("gzip, deflate", "identity")):
+    if encodings.startswith("identity"):
+        if ",range," not in names and 2 < len(names) < CUT_HEADERS_LIST_CHARACTERS:
+            found.append("encoding_order")
+        return
+    if not encodings.startswith("gzip, deflate"):
         found.append("encoding_order")
     chromium = claim.engine == "chromium"
     if "zstd" in encodings:
         if claim.major < (117 if chromium else 126):
             found.append("encoding_future")
-    elif encodings.startswith("identity") or not _secure(described):
+    elif not _secure(described):
         return
     elif claim.major >= (124 if chromium else 126) or ("br" not in encodings and claim.major >= 52):
         found.append("encoding_differs")
@@ -263,6 +273,11 @@ def _relayed(described: Described) -> bool:
     return "Via" in fields or "XForwardedForIP" in fields or "X-Real-IP" in fields or "TrueClientIP" in fields
 
 
+_METADATA_MISSING = {
+    "chromium": "fetch_metadata_missing",
+    "gecko": "fetch_metadata_missing_gecko",
+    "webkit": "fetch_metadata_missing_webkit",
+}
 _ENCODINGS_NOW = "gzip, deflate, br, zstd"
 # Platform of the user agent -> legal values of Sec-CH-UA-Platform. Chrome on Android asks for desktop sites as Linux.
 _HINT_PLATFORMS: dict[str, tuple[str, ...]] = {

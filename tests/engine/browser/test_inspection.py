@@ -105,6 +105,7 @@ def test_version_future_follows_the_clock_of_the_module(years: int) -> None:
         ({"Accept": "*/*"}, ("accept_differs",)),
         ({"Accept": SAFARI["Accept"]}, ("accept_differs",)),
         ({"AcceptLanguage": "*"}, ("accept_language_any",)),
+        ({"AcceptEncoding": "identity"}, ("encoding_order",)),
         ({"AcceptEncoding": "gzip"}, ("encoding_order", "encoding_differs")),
         ({"AcceptEncoding": "br, gzip, deflate"}, ("encoding_order", "encoding_differs")),
         ({"AcceptEncoding": "gzip, deflate, br"}, ("encoding_differs",)),
@@ -162,6 +163,12 @@ def test_inspection_of_missing_hints_weighs_less_on_android() -> None:
     assert found(phone, SecCHUA="") == ("hints_missing_android",)
 
 
+def test_inspection_of_firefox_without_fetch_metadata_is_suspicious() -> None:
+    bare = without(FIREFOX, "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest")
+    assert found(bare, SecFetchMode="") == ("fetch_metadata_missing_gecko",)
+    assert FINDINGS["fetch_metadata_missing_gecko"].weight >= SUSPICIOUS
+
+
 def test_inspection_of_safari_without_fetch_metadata_weighs_less() -> None:
     bare = without(SAFARI, "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest")
     assert found(bare, SecFetchMode="") == ("fetch_metadata_missing_webkit",)
@@ -174,8 +181,9 @@ def test_inspection_over_http_expects_neither_hints_nor_metadata() -> None:
     assert found(curl, Protocol="https") == (*absent, "accept_language_missing", "accept_encoding_missing")
     assert found(curl, Host="localhost:8080")[:2] == absent
     assert found(curl, Host="127.0.0.1")[:2] == absent
+    assert found(without(curl, "accept"), Accept="")[0] == "accept_missing"
     # What sends a part of the metadata calls the context secure itself.
-    assert found(curl, SecFetchMode="cors", HeadersList="host,sec-fetch-mode")[:2] == (
+    assert found(curl, SecFetchMode="cors", HeadersList="host,accept,sec-fetch-mode")[:2] == (
         "hints_missing",
         "fetch_metadata_partial",
     )
