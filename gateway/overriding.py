@@ -1,0 +1,106 @@
+"""`gateway engine ban`, `allow`, `revoke`, `unban`, `list`: what an operator decides by hand, put where engines see it.
+
+Where that is depends on the configuration. A shared store is written to directly, and every engine on it follows at
+once; no engine needs to run. With the store `memory` the list is in the engine's own memory, so the engine is asked:
+`gateway engine` at engine.listen, or the embedded one of `gateway run` on the Unix socket that the admin side names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import NamedTuple, Protocol, TypeVar
+
+from gateway.config import Config
+from gateway.engine.override import Override, parse_subject
+from gateway.engine.store import MEMORY, ValkeyStore, store_of
+from gateway.engine_client import RunningEngine, find_engine
+
+Result = TypeVar("Result")
+
+
+class Listed(NamedTuple):
+    """What is in force, the one that ends first at the top. `where`: who said so, for people; `removed`: of `undo`,
+    whether there was something to remove."""
+
+    where: str
+    overrides: list[Override]
+    removed: bool = False
+
+
+class Register(Protocol):
+    """Where overrides are kept: a store, or an engine with one. Raises OverrideError for what is none, StoreError if
+    the store cannot be asked, EngineUnreachable or EngineRefused if the engine cannot."""
+
+    async def put(self, override: Override) -> None: ...
+    async def remove(self, subject: str) -> bool: ...
+    async def list(self) -> list[Override]: ...
+
+
+def decide(config: Config, subject: str, action: str, for_s: float, reason: str = "") -> Listed:
+    """Put an override in force for `for_s` seconds. `action`: block, allow or revoke. Raises as Register does."""
+    now_s = time.time()
+    override = Override.of(subject, action, now_s + for_s, reason, now_s)
+
+    async def put(register: Register, where: str) -> Listed:
+        await register.put(override)
+        return Listed(where, await register.list())
+
+    return asyncio.run(_with_register(config, put))
+
+
+def undo(config: Config, subject: str) -> Listed:
+    """Remove the override of a subject, whatever it says. Raises as Register does."""
+    subject = parse_subject(subject)
+
+    async def remove(register: Register, where: str) -> Listed:
+        removed = await register.remove(subject)
+        return Listed(where, await register.list(), removed)
+
+    return asyncio.run(_with_register(config, remove))
+
+
+def listed(config: Config) -> Listed:
+    """What is in force. Raises as Register does."""
+
+    async def read(register: Register, where: str) -> Listed:
+        return Listed(where, await register.list())
+
+    return asyncio.run(_with_register(config, read))
+
+
+async def _with_register(config: Config, work: Callable[[Register, str], Awaitable[Result]]) -> Result:
+    if config.engine.store.url.get_secret_value() == MEMORY:
+        engine: RunningEngine = find_engine(config)
+        return await work(engine, engine.where)
+    async with _shared_store(config) as store:
+        return await work(store, f"store {store.address}")
+
+
+@contextlib.asynccontextmanager
+async def _shared_store(config: Config) -> AsyncIterator[ValkeyStore]:
+    """The store, started; one that is not reached refuses what it is asked, and says why."""
+    settings = config.engine.store
+    store = store_of(settings.url.get_secret_value(), prefix=f"{settings.prefix}:", ca=settings.ca)
+    assert isinstance(store, ValkeyStore)
+    with _without_warnings():
+        await store.start()
+        try:
+            yield store
+        finally:
+            await store.stop()
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """What the store would log for an engine's operator is the command's own error message here."""
+    log = logging.getLogger("gateway.engine.store")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
