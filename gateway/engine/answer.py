@@ -93,9 +93,14 @@ def wants_json(described: Described) -> bool:
 def _body(outcome: Outcome, described: Described) -> tuple[bytes, list[tuple[str, str]]]:
     """The body of a stopped request, and the headers for the client that go with it."""
     stopped = PageRequest(
-        outcome.request_id, described.text("Protocol").lower(), described.text("Host"), described.text("Request"),
-        described.text("AcceptLanguage"), outcome.contact,
-    )  # fmt: skip
+        request_id=outcome.request_id,
+        method=described.text("Method"),
+        protocol=described.text("Protocol").lower(),
+        host=described.text("Host"),
+        target=described.text("Request"),
+        accept_language=described.text("AcceptLanguage"),
+        contact=outcome.contact,
+    )
     if wants_json(described):
         return _json(outcome, stopped), [*_JSON_HEADERS]
     page = _page(outcome, stopped)

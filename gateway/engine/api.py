@@ -235,10 +235,11 @@ class _Visit:
             location = quote(local_location(self._target), safe=PRINTABLE)
             verdict = verdict._replace(action="redirect", location=location, status=302)
         challenge = self._challenge(verdict) if verdict.action == "challenge" else None
+        cookie = self._cookie(verdict)
         self._api._observer.observe(Decided(request, verdict, who, request_id, self._presented))
         contact = self._terms.challenge.contact
         return answer_outcome(
-            Outcome(verdict, who, request_id, self._cookie(verdict), challenge, contact),
+            Outcome(verdict, who, request_id, cookie, challenge, contact),
             request.described, x_set_cookie=self._x_set_cookie,
         )  # fmt: skip
 
