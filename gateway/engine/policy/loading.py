@@ -22,12 +22,13 @@ MAX_LIST_BYTES = 8 * 1024 * 1024
 
 class LoadedPolicy(NamedTuple):
     """A policy and what it was made of. `lists`: the sets that have URLs, by name; `files`: the lists that were read,
-    to watch; `source`: its name for people."""
+    to watch; `source`: its name for people; `sets`: all of them, as the rules look into them."""
 
     policy: Policy
     lists: Mapping[str, FetchedSet]
     files: tuple[str, ...]
     source: str
+    sets: Mapping[str, NamedSet]
 
 
 class FetchedSet(NamedTuple):
@@ -62,6 +63,7 @@ def compile_policy(file: PolicyFile, source: str, *, without_javascript: bool = 
         {name: FetchedSet(one, sets[name], fixed[name]) for name, one in file.sets.items() if one.urls},
         tuple(listed for one in file.sets.values() for listed in one.files),
         source,
+        sets,
     )
 
 
