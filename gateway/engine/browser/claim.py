@@ -7,7 +7,7 @@ Only as much is read as the other headers can confirm or contradict. A user agen
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -15,7 +15,7 @@ from gateway.engine.browser.brand import brand_list
 
 Engine = Literal["", "chromium", "gecko", "webkit", "other"]
 
-REMEMBERED = 4096  # user agents, with some 500 bytes each about 4 MiB at the worst
+REMEMBERED = 4096  # user agents, of at most 768 characters, some 8 MiB with their claims at the worst
 
 OLDEST = {"chromium": 70, "gecko": 60, "webkit": 11, "other": 0}
 """Majors of late 2018, and below them `version_ancient` on a desktop."""
@@ -42,24 +42,12 @@ class Claim:
     bare_brands: str = ""
     """Sec-CH-UA of a build without a brand of its own."""
 
-    @property
-    def hints_due(self) -> bool:
-        """Sec-CH-UA by default: Chrome and Edge since 90, Opera since 76 (Chromium 90)."""
-        return self.family in _BRANDS and self.major >= 90 and not self.embedded
-
-    @property
-    def metadata_due(self) -> bool:
-        """Sec-Fetch-Site, -Mode and -Dest: Chromium 80, Firefox 90, Safari and iOS 16.4."""
-        return not self.embedded and self.metadata_known
-
-    @property
-    def metadata_known(self) -> bool:
-        """The engine has fetch metadata at all: Chromium 76, Firefox 90, WebKit 16.4."""
-        if self.engine == "chromium":
-            return self.major >= 80
-        if self.engine == "gecko":
-            return self.major >= 90
-        return self.engine == "webkit" and (self.major, self.minor) >= (16, 4)
+    hints_due: bool = False
+    """Sec-CH-UA by default: Chrome and Edge since 90, Opera since 76 (Chromium 90)."""
+    metadata_known: bool = False
+    """The engine has Sec-Fetch-Site, -Mode and -Dest: Chromium 80, Firefox 90, Safari and iOS 16.4."""
+    metadata_due: bool = False
+    """And this one sends them."""
 
 
 NOTHING = Claim("")
@@ -74,8 +62,15 @@ def read_claim(user_agent: str) -> Claim:
         return NOTHING
     for token, read in _READERS:
         if token in user_agent:
-            return read(user_agent)
+            return _with_dues(read(user_agent))
     return _bare(user_agent)
+
+
+def _with_dues(claim: Claim) -> Claim:
+    """The same with what such a browser sends over https."""
+    known = (claim.major, claim.minor) >= _METADATA_SINCE[claim.engine]
+    hints = claim.family in _BRANDS and claim.major >= 90 and not claim.embedded
+    return replace(claim, hints_due=hints, metadata_known=known, metadata_due=known and not claim.embedded)
 
 
 def _chromium(user_agent: str) -> Claim:
@@ -165,6 +160,8 @@ def _platform_findings(user_agent: str) -> list[str]:
     return ["platform_unknown"] if _UNKNOWN_PLATFORM.search(user_agent) else []
 
 
+_NEVER = (99_999, 0)
+_METADATA_SINCE = {"": _NEVER, "chromium": (80, 0), "gecko": (90, 0), "webkit": (16, 4), "other": _NEVER}
 _READERS = (
     ("MSIE ", _explorer),
     ("Trident/", _explorer),
