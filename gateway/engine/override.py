@@ -47,6 +47,8 @@ class Override(NamedTuple):
             raise OverrideError(f"got the action {action[:20]!r} for {subject}; expected {' or '.join(accepted)}")
         if not (math.isfinite(until_s) and math.isfinite(created_s) and until_s > created_s):
             raise OverrideError(f"got an end of {until_s - created_s:g} s from now; expected more than 0")
+        if action != "revoke":
+            _network_key(subject)  # remembered now, so that a long list of them is put together quickly
         printable = "".join(character if character.isprintable() else " " for character in reason)
         return cls(subject, cast(Action, action), until_s, printable[:REASON_CHARACTERS], created_s)
 

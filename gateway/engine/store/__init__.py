@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Awaitable
 from typing import Protocol
 
@@ -61,16 +60,6 @@ def store_of(
     if url == MEMORY:
         return MemoryStore(capacity)
     address = parse_address(url)
-    if ca is not None:
-        _check_authorities(ca, tls=address.tls)
+    if ca is not None and not address.tls:
+        raise ConfigError(f"the store's authorities: got {ca!r:.100}; expected none, since {address} is without TLS")
     return ValkeyStore(address, timeout_s=timeout_s, prefix=prefix, ca=ca, capacity=capacity)
-
-
-def _check_authorities(ca: str, *, tls: bool) -> None:
-    if not tls:
-        raise ConfigError(f"the store's authorities: got {ca[:100]!r}; expected none, since its address is without TLS")
-    try:
-        ssl.create_default_context(cafile=ca)
-    except OSError as error:  # ssl.SSLError is one
-        reason = error.strerror or "not readable"
-        raise ConfigError(f"the store's authorities: got {ca[:100]!r} ({reason}); expected a PEM file") from None

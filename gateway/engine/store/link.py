@@ -18,11 +18,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
-Client = Redis | RedisCluster
+from gateway.engine.store.client import Client
+
 Command = tuple[str | bytes | int, ...]
 
 TRIPS = 4  # pipelines under way: one that is slow does not stop the others

@@ -24,29 +24,27 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from gateway import logs
 from gateway.engine.override import MAX_OVERRIDES, NO_OVERRIDES, Override, Overrides, parse_subject
 from gateway.engine.question import Count, Counted, Question, Spend
 from gateway.engine.rate import MICROSECONDS
 from gateway.engine.store.address import Address
-from gateway.engine.store.link import FAILURES, TRIPS, Client, Command, Link, close_client, send
+from gateway.engine.store.client import Client, client_of, tls_context
+from gateway.engine.store.link import FAILURES, TRIPS, Command, Link, close_client, send
 from gateway.engine.store.memory import CAPACITY, MemoryStore
 from gateway.engine.store.script import PUT, REMOVE, VERSION, count_command
 from gateway.errors import OverrideError, StoreError
 
-CONNECT_S = 1.0  # for everything that no decision waits for: connecting, probing, an operator's change
+CONNECT_S = 1.0  # for each step that no decision waits for: connecting, probing, an operator's change
 RETRY_S = 1.0
 REFRESH_S = 5.0
 CONNECTIONS = TRIPS + 12  # to each node: the trips, the subscription, operators
 OWED_AT_ONCE = 256
+DECODED_AT_ONCE = 100
 
 log = logs.get("engine.store")
 
@@ -68,8 +66,8 @@ class ValkeyStore:
         capacity: int = CAPACITY,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`timeout_s`: of one question; `ca`: PEM file of authorities for TLS, None = the system's; `capacity`: of the
-        own MemoryStore."""
+        """`timeout_s`: of one question; `ca`: PEM file of the only authorities for TLS, None = the system's;
+        `capacity`: of the own MemoryStore. Raises ConfigError for a `ca` that cannot be read."""
         self.address = address
         self.overrides: Overrides = NO_OVERRIDES
         self.degraded_reason = "not started"
@@ -77,7 +75,7 @@ class ValkeyStore:
         self.local_answers = 0
         self._timeout_s = timeout_s
         self._prefix = prefix
-        self._ca = ca
+        self._tls = tls_context(ca) if address.tls else None
         self._clock = clock
         self._local = MemoryStore(capacity, clock)
         self._owed: dict[str, float] = {}  # ids that were spent without the store -> Unix time of expiry
@@ -102,7 +100,8 @@ class ValkeyStore:
         return self._local.refused_full
 
     async def start(self) -> None:
-        """Try to reach the store, for CONNECT_S at most, and go on trying; a store that is not there is no error."""
+        """Try to reach the store once, which takes about CONNECT_S if it hangs, and go on trying in the background: a
+        store that is not there is no error."""
         await self._connect()
         self._tending = asyncio.create_task(self._tend())
 
@@ -188,8 +187,7 @@ class ValkeyStore:
         this engine goes by without the store is in `overrides`."""
         link = self._reached("the list cannot be read")
         try:
-            async with asyncio.timeout(CONNECT_S):
-                await self._load(link.client)
+            await self._load(link.client)
         except FAILURES as error:
             raise self._refused(error, "the list cannot be read") from None
         return self.overrides.live(self._clock())
@@ -197,9 +195,9 @@ class ValkeyStore:
     async def _change(self, script: str, *arguments: str | bytes) -> int:
         link = self._reached("nothing was changed")
         try:
-            async with asyncio.timeout(CONNECT_S):
-                reply = await link.client.execute_command("EVAL", script, 1, self._overrides_key, *arguments)
-                await self._load(link.client)
+            command = "EVAL", script, 1, self._overrides_key, *arguments
+            reply = await _bounded(link.client.execute_command(*command))
+            await self._load(link.client)
         except FAILURES as error:
             raise self._refused(error, "whether the change was made is not known") from None
         return int(reply)
@@ -247,13 +245,12 @@ class ValkeyStore:
 
     async def _connect(self) -> None:
         """One attempt: everything that will be needed is tried before the first decision asks for it."""
-        client = self._client()
+        client = client_of(self.address, self._tls, connect_s=CONNECT_S, connections=CONNECTIONS)
         try:
-            async with asyncio.timeout(CONNECT_S):
-                await self._probe(client)
-                subscription = await self._subscribe(client)
-                await self._load(client)  # after the subscription, so that no change can fall between the two
-                await self._settle(client)
+            await _bounded(self._probe(client))
+            subscription = await _bounded(self._subscribe(client))
+            await self._load(client)  # after the subscription, so that no change can fall between the two
+            await self._settle(client)
         except FAILURES as error:
             self._note_failure(error)
             self._dispose(close_client(client))
@@ -286,7 +283,7 @@ class ValkeyStore:
             now_s = self._clock()
             owed = dict(islice(self._owed.items(), OWED_AT_ONCE))
             commands = [self._spend_command(id, until_s - now_s) for id, until_s in owed.items() if until_s > now_s]
-            _raise_first(await send(client, commands))
+            _raise_first(await _bounded(send(client, commands)))
             for id in owed:
                 del self._owed[id]
 
@@ -336,8 +333,7 @@ class ValkeyStore:
 
     async def _refresh(self, link: Link) -> None:
         try:
-            async with asyncio.timeout(CONNECT_S):
-                await self._load(link.client)
+            await self._load(link.client)
         except FAILURES as error:
             link.fail(error)
 
@@ -361,14 +357,16 @@ class ValkeyStore:
         """Read the list if it is another than `overrides`. One at a time: an older one must not come last."""
         async with self._loading:
             key = self._overrides_key
-            version = await client.execute_command("HGET", key, VERSION)
+            version = await _bounded(client.execute_command("HGET", key, VERSION))
             if version == self._version:
                 return
             if version is None:
                 await self._restore(client)
-            flat: Any = await client.execute_command("HGETALL", key)
-            self._version = flat.pop(VERSION.encode(), None)
-            self.overrides = Overrides(islice(self._decode(flat.values()), MAX_OVERRIDES))
+            flat: dict[bytes, bytes] = await _bounded(client.execute_command("HGETALL", key))
+            version = flat.pop(VERSION.encode(), None)
+            await self._decode(flat.values())
+            self.overrides = Overrides(islice(self._decoded.values(), MAX_OVERRIDES))
+            self._version = version
 
     async def _restore(self, client: Client) -> None:
         """The store has lost the list: what is in force here goes back, unless somebody has written anew."""
@@ -377,44 +375,39 @@ class ValkeyStore:
         commands: list[Command] = [
             ("EVAL", PUT, 1, self._overrides_key, entry.subject, entry.encode(), "new") for entry in live
         ]
-        _raise_first(await send(client, commands))
+        _raise_first(await _bounded(send(client, commands)))
 
-    def _decode(self, raws: Iterable[bytes]) -> Iterable[Override]:
-        """The entries; those that are known are not parsed again, and what cannot be read is said and left out."""
+    async def _decode(self, raws: Iterable[bytes]) -> None:
+        """Make `_decoded` hold these entries. What is known is not parsed again, and decisions go on between portions
+        of what is not: an entry takes 20 us, a full list would hold them up for 0.2 s."""
         known, self._decoded = self._decoded, {}
+        parsed_count = 0
         for raw in raws:
             entry = known.get(raw)
             if entry is None:
-                try:
-                    entry = Override.decode(raw)
-                except OverrideError as error:
-                    self._complaints.error("entry", "an override in the shared store is not readable", error=str(error))
-                    continue
-            self._decoded[raw] = entry
-            yield entry
+                parsed_count += 1
+                if not parsed_count % DECODED_AT_ONCE:
+                    await asyncio.sleep(0)
+                entry = self._parsed(raw)
+            if entry is not None:
+                self._decoded[raw] = entry
 
-    def _client(self) -> Client:
-        """A client without any connection yet. It never repeats a command: a Count would count twice."""
-        address = self.address
-        options: dict[str, Any] = {
-            "username": address.username,
-            "password": address.password,
-            "socket_timeout": None,  # whoever asks has a bound of his own
-            "socket_connect_timeout": CONNECT_S,
-            "max_connections": CONNECTIONS,
-            "retry": Retry(NoBackoff(), 0),
-            "protocol": 2,  # every server and proxy speaks it, and nothing here needs more
-            "driver_info": None,  # no CLIENT SETINFO on each connection
-        }
-        if address.tls:
-            options |= {"ssl": True, "ssl_ca_certs": self._ca, "ssl_check_hostname": True}
-        if address.cluster:
-            nodes = [ClusterNode(host, port) for host, port in address.nodes]
-            return RedisCluster(startup_nodes=nodes, **options)
-        if address.path:
-            return Redis(unix_socket_path=address.path, db=address.db, **options)
-        host, port = address.nodes[0]
-        return Redis(host=host, port=port, db=address.db, **options)
+    def _parsed(self, raw: bytes) -> Override | None:
+        """None, and a line in the log, for what no engine has written."""
+        try:
+            return Override.decode(raw)
+        except OverrideError as error:
+            self._complaints.error("entry", "an override in the shared store is not readable", error=str(error))
+            return None
+
+
+T = TypeVar("T")
+
+
+async def _bounded(reply: Awaitable[T]) -> T:
+    """The reply, or TimeoutError after CONNECT_S."""
+    async with asyncio.timeout(CONNECT_S):
+        return await reply
 
 
 def _raise_first(replies: Iterable[object]) -> None:

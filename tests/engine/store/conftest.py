@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import free_port
 from valkey_server import ValkeyServer
 
 from gateway.engine.store import ValkeyStore, store_of
@@ -44,7 +43,7 @@ def own_server(tmp_path: Path) -> Iterator[Callable[..., ValkeyServer]]:
         folder = tmp_path / f"server{len(servers)}"
         folder.mkdir()
         if "--cluster-enabled" in arguments:
-            arguments += ("--cluster-port", str(free_port()))  # else 10,000 above its port, where anything may be
+            arguments += ("--cluster-port", "{bus_port}")  # else 10,000 above its port, where anything may be
         servers.append(ValkeyServer(folder, arguments))
         servers[-1].start()
         return servers[-1]

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from conftest import Certificates
 from fakes import eventually
-from processes import free_port
 from valkey_server import ValkeyServer, needs_server
 
 from gateway.engine.network import place
@@ -222,18 +221,36 @@ async def test_user_with_the_least_rights_can_do_everything(
 async def test_tls_is_verified_against_the_authorities(
     own_server: Callable[..., ValkeyServer], store_on: StartStore, certificates: Certificates
 ) -> None:
-    port = free_port()
-    own_server(
-        "--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no",
+    server = own_server(
+        "--port", "0", "--tls-port", "{port}", "--tls-auth-clients", "no",
         "--tls-cert-file", str(certificates.certificate_file), "--tls-key-file", str(certificates.key_file),
         "--tls-ca-cert-file", str(certificates.ca_file),
     )  # fmt: skip
-    url = f"valkeys://127.0.0.1:{port}"
+    url = f"valkeys://127.0.0.1:{server.port}"
     store = await store_on(url, ca=str(certificates.ca_file))
     assert store.degraded_reason == ""
     assert await ask(store, Spend("proof", 60.0)) is True
     stranger = await store_on(url)  # the system's authorities did not issue that certificate
     assert "certificate verify failed" in stranger.degraded_reason
+
+
+async def test_cluster_with_tls(
+    own_server: Callable[..., ValkeyServer], store_on: StartStore, certificates: Certificates
+) -> None:
+    server = own_server(
+        "--cluster-enabled", "yes", "--tls-cluster", "yes",
+        "--port", "0", "--tls-port", "{port}", "--tls-auth-clients", "no",
+        "--tls-cert-file", str(certificates.certificate_file), "--tls-key-file", str(certificates.key_file),
+        "--tls-ca-cert-file", str(certificates.ca_file),
+    )  # fmt: skip
+    with server.client() as client:
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    url = f"valkeys+cluster://localhost:{server.port}"
+    store = await store_on(url, ca=str(certificates.ca_file))
+    await eventually(lambda: store.degraded_reason == "", "the cluster to be ready")
+    assert await ask(store, Spend("proof", 60.0)) is True
+    stranger = await store_on(url)
+    assert stranger.degraded_reason
 
 
 async def test_cluster_answers_whatever_node_has_the_key(
@@ -245,7 +262,7 @@ async def test_cluster_answers_whatever_node_has_the_key(
         with node.client() as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", *half)
     with nodes[0].client() as client:
-        client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].arguments[-1])
+        client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].bus_port)
     for node in nodes:
         with node.client() as client:
             await eventually(
