@@ -226,6 +226,11 @@ def _source(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
+def _slim(source: str) -> str:
+    """Without block comments and indentation: a third of what every challenged bot is sent."""
+    return re.sub(r"^\s+", "", re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL), flags=re.MULTILINE)
+
+
 def _hash(content: str) -> str:
     return f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'"
 
@@ -234,7 +239,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD"})  # a browser loads these again withou
 _PLACE = re.compile(r"\{([a-z]+)\}")
 _MAIL_ADDRESS = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,255}").fullmatch
 _PAGE = Template(_source("page.html"))
-_STYLE = _source("style.css")
-_SCRIPT = _source("script.js")
+_STYLE = _slim(_source("style.css"))
+_SCRIPT = _slim(_source("script.js"))
 _POLICY = f"default-src 'none'; style-src {_hash(_STYLE)}; base-uri 'none'; form-action 'none'"
 _CHALLENGE_POLICY = f"{_POLICY}; script-src {_hash(_SCRIPT)}; worker-src blob:"

@@ -207,7 +207,7 @@ def test_refresh_is_relative_and_keeps_the_query_byte_for_byte(target: str, quer
 def test_refresh_stands_between_the_script_and_the_end_of_its_template() -> None:
     body = challenge_page(REQUEST, CHALLENGE).body.decode()
     assert re.search(r'</script>\n<meta http-equiv="refresh" [^>]*>\n</template>\n</head>', body)
-    assert '\n  document.write("<template>");' in body
+    assert '<script>(() => {\n"use strict";\ndocument.write("<template>");\n' in body
 
 
 @pytest.mark.parametrize(
