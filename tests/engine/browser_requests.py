@@ -75,18 +75,36 @@ _CHROME_HINTS = {
     "SecCHUAPlatform": '"Windows"',
 }
 _CHROME_COMMON = {"UserAgent": CHROME, "AcceptEncoding": "gzip, deflate, br, zstd", "AcceptLanguage": "en-US,en;q=0.9"}
+_DOCUMENT_OF_FIREFOX = _DOCUMENT_OF_SAFARI = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 _DOCUMENT = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"
+
+# header -> field, in the order in which the browser sends them
+_CHROME_ORDER = {
+    "connection": "Connection", "pragma": "Pragma", "cache-control": "CacheControl", "sec-ch-ua": "SecCHUA",
+    "sec-ch-ua-mobile": "SecCHUAMobile", "sec-ch-ua-platform": "SecCHUAPlatform", "content-type": "ContentType",
+    "user-agent": "UserAgent", "accept": "Accept", "origin": "Origin", "x-requested-with": "X-Requested-With",
+    "sec-fetch-site": "SecFetchSite", "sec-fetch-mode": "SecFetchMode", "sec-fetch-user": "SecFetchUser",
+    "sec-fetch-dest": "SecFetchDest", "referer": "Referer", "accept-encoding": "AcceptEncoding",
+    "accept-language": "AcceptLanguage",
+}  # fmt: skip
+_FIREFOX_ORDER = {
+    "user-agent": "UserAgent", "accept": "Accept", "accept-language": "AcceptLanguage",
+    "accept-encoding": "AcceptEncoding", "referer": "Referer", "content-type": "ContentType",
+    "x-requested-with": "X-Requested-With", "origin": "Origin", "connection": "Connection",
+    "sec-fetch-dest": "SecFetchDest", "sec-fetch-mode": "SecFetchMode", "sec-fetch-site": "SecFetchSite",
+    "sec-fetch-user": "SecFetchUser", "pragma": "Pragma", "cache-control": "CacheControl",
+}  # fmt: skip
 
 
 def described(**fields: Any) -> dict[str, Any]:
     """The fields of a request: what every module sends, and these. HeadersList follows from them if it is not given."""
-    names = {
-        "UserAgent": "user-agent", "Accept": "accept", "AcceptEncoding": "accept-encoding", "Origin": "origin",
-        "AcceptLanguage": "accept-language", "SecCHUA": "sec-ch-ua", "SecCHUAMobile": "sec-ch-ua-mobile",
-        "SecCHUAPlatform": "sec-ch-ua-platform", "SecFetchSite": "sec-fetch-site", "SecFetchMode": "sec-fetch-mode",
-        "SecFetchDest": "sec-fetch-dest", "SecFetchUser": "sec-fetch-user", "ContentType": "content-type",
-    }  # fmt: skip
-    headers = ",".join(["host", *(name for field, name in names.items() if fields.get(field))])
+    order = _FIREFOX_ORDER if "Firefox/" in fields.get("UserAgent", "") else _CHROME_ORDER
+    names = [name for name, field in order.items() if fields.get(field)]
+    if "Upgrade" in fields.get("Connection", ""):
+        names += ["upgrade", "sec-websocket-version", "sec-websocket-key"]
+    if "text/html" in fields.get("Accept", ""):
+        names.insert(names.index("user-agent"), "upgrade-insecure-requests")
+    headers = ",".join(["host", *names])
     return {
         "Key": "key",
         "IP": "192.0.2.7",
@@ -113,6 +131,10 @@ def _fetch(site: str, mode: str, dest: str, user: str = "") -> dict[str, str]:
     return {"SecFetchSite": site, "SecFetchMode": mode, "SecFetchDest": dest, "SecFetchUser": user}
 
 
+_CHROME_NAVIGATES = {
+    **_CHROME_COMMON, **_CHROME_HINTS, **_fetch("none", "navigate", "document", "?1"), "Accept": _DOCUMENT
+}  # fmt: skip
+
 BROWSER_REQUESTS: dict[str, dict[str, Any]] = {
     "chrome navigates": described(
         **_CHROME_COMMON, **_CHROME_HINTS, **_fetch("none", "navigate", "document", "?1"), Accept=_DOCUMENT
@@ -125,20 +147,23 @@ BROWSER_REQUESTS: dict[str, dict[str, Any]] = {
     ),
     "firefox navigates": described(
         UserAgent=FIREFOX,
-        Accept=_DOCUMENT,
+        Accept=_DOCUMENT_OF_FIREFOX,
         AcceptLanguage="en-US,en;q=0.5",
         AcceptEncoding="gzip, deflate, br, zstd",
         **_fetch("none", "navigate", "document", "?1"),
     ),
     "safari navigates": described(
         UserAgent=SAFARI,
-        Accept=_DOCUMENT,
+        Accept=_DOCUMENT_OF_SAFARI,
         AcceptLanguage="en-GB,en;q=0.9",
         AcceptEncoding="gzip, deflate, br",
         **_fetch("same-origin", "navigate", "document"),
     ),
     "safari on a phone navigates without fetch metadata": described(
-        UserAgent=SAFARI_IOS, Accept=_DOCUMENT, AcceptLanguage="de-DE,de;q=0.9", AcceptEncoding="gzip, deflate, br"
+        UserAgent=SAFARI_IOS,
+        Accept=_DOCUMENT_OF_SAFARI,
+        AcceptLanguage="de-DE,de;q=0.9",
+        AcceptEncoding="gzip, deflate, br",
     ),
     "chrome on a phone navigates": described(
         UserAgent=CHROME_ANDROID,
@@ -198,13 +223,16 @@ BROWSER_REQUESTS: dict[str, dict[str, Any]] = {
         Connection="keep-alive, Upgrade",
         **_fetch("same-origin", "websocket", "empty"),
     ),
-    "safari opens a websocket": described(UserAgent=SAFARI, AcceptEncoding="gzip, deflate", Connection="Upgrade"),
+    "safari opens a websocket": described(
+        UserAgent=SAFARI, AcceptEncoding="gzip, deflate", AcceptLanguage="en-GB,en;q=0.9", Connection="Upgrade"
+    ),
     "chrome sends a beacon": described(
         **_CHROME_COMMON,
         **_CHROME_HINTS,
         **_fetch("same-origin", "no-cors", "empty"),
         Accept="*/*",
         ContentType="text/plain;charset=UTF-8",
+        Origin="https://shop.example",
         Method="POST",
         PostParamLen=64,
     ),
@@ -213,8 +241,10 @@ BROWSER_REQUESTS: dict[str, dict[str, Any]] = {
     ),
     "chrome uploads a form": described(
         **_CHROME_COMMON,
+        **_CHROME_HINTS,
         **_fetch("same-origin", "navigate", "document", "?1"),
         Accept=_DOCUMENT,
+        Origin="https://shop.example",
         ContentType="multipart/form-data; boundary=----WebKitFormBoundaryABC",
         Method="POST",
         PostParamLen=1_048_576,
@@ -235,12 +265,16 @@ BROWSER_REQUESTS: dict[str, dict[str, Any]] = {
     "ios application calls an api": described(
         UserAgent="Shop/512 CFNetwork/1568.200.51 Darwin/24.1.0", Accept="*/*", AcceptEncoding="gzip, deflate, br"
     ),
-    "proxy removed the encodings": described(UserAgent=CHROME, Accept=_DOCUMENT),
+    "proxy removed the encodings": described(**{**_CHROME_NAVIGATES, "AcceptEncoding": ""}),
     "module that describes no header list": described(UserAgent=CHROME, HeadersList=""),
     "header list that was cut": described(UserAgent=CHROME, HeadersList="x-" + "a" * 510),
-    "header sent empty": described(UserAgent=CHROME, HeadersList="host,user-agent,accept"),
-    "path that looks odd": described(**_CHROME_COMMON, Request="/a/...%20b/..c/%2e/d..?next=../home&file=..%2Fx"),
-    "path of a bundler": described(**_CHROME_COMMON, Request="/_next/static/chunks/app/%5B...slug%5D/page-1.js"),
+    "header sent empty": described(
+        **{**_CHROME_NAVIGATES, "Accept": ""},
+        HeadersList="host,sec-ch-ua,sec-ch-ua-mobile,sec-ch-ua-platform,upgrade-insecure-requests,user-agent,accept,"
+        "sec-fetch-site,sec-fetch-mode,sec-fetch-user,sec-fetch-dest,accept-encoding,accept-language",
+    ),
+    "path that looks odd": described(**_CHROME_NAVIGATES, Request="/a/...%20b/..c/%2e/d..?next=../home&file=..%2Fx"),
+    "path of a bundler": described(**_CHROME_NAVIGATES, Request="/_next/static/chunks/app/%5B...slug%5D/page-1.js"),
     "brave in a container": described(
         **{**_CHROME_COMMON, **_CHROME_HINTS, "SecCHUA": '"Brave";v="131", "Chromium";v="131"'},
         Accept="*/*",
