@@ -61,8 +61,8 @@ class Described:
 
     def text(self, field: str) -> str:
         """A field of TEXTS, "" if the request has none."""
-        value = self.fields.get(field)
-        return value if isinstance(value, str) else ""
+        value = self.fields.get(field, "")
+        return value if type(value) is str else ""
 
     def integer(self, field: str) -> int | None:
         """A field of INTEGERS, None if it was not sent."""

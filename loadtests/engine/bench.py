@@ -148,7 +148,7 @@ def engine_command(folder: Path, address: str, store: str) -> list[str]:
     """`gateway engine` on that address. store: `memory` or a URL."""
     engine: dict[str, object] = {"keys": [KEY], "listen": {"address": address}}
     if store != "memory":
-        engine["store"] = store
+        engine["store"] = {"url": store}
     file = folder / "engine.yaml"
     file.write_text(yaml.safe_dump({"engine": engine, "logging": {"level": "warning"}}))
     return [sys.executable, "-m", "gateway", "engine", "-c", str(file)]

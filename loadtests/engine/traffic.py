@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 
 from gateway.config import parse_config
+from gateway.engine.browser.brand import brand_list
 from gateway.http.client_address import Client
 from gateway.http.head import parse_request
 from gateway.protection.encoding import CONTENT_TYPES, encode_form, encode_json
@@ -30,7 +31,7 @@ def _chrome(version: int, system: str, platform: str, *, mobile: bool = False) -
     kind = " Mobile" if mobile else ""
     return [
         "Connection: keep-alive",
-        f'sec-ch-ua: "Google Chrome";v="{version}", "Chromium";v="{version}", "Not_A Brand";v="24"',
+        f"sec-ch-ua: {brand_list(version, 'Google Chrome')}",
         f"sec-ch-ua-mobile: ?{int(mobile)}",
         f'sec-ch-ua-platform: "{platform}"',
         "Upgrade-Insecure-Requests: 1",
@@ -65,7 +66,7 @@ def _firefox(version: int, system: str) -> list[str]:
 
 def _safari(system: str, end: str) -> list[str]:
     return [
-        f"Accept: {_DOCUMENT}",
+        "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
         "Sec-Fetch-Site: same-origin",
         "Sec-Fetch-Dest: document",
         "Accept-Language: fr-FR,fr;q=0.9",
