@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 DEFAULT = "en"
 MAX_RANGES = 16  # of one header; browsers send ten at most
+REMEMBERED = 256  # headers
 
 Texts = Mapping[str, str]
 
 
+@lru_cache(maxsize=REMEMBERED)
 def language_of(accept_language: str) -> str:
     """The key of TEXTS that the header (RFC 9110 12.5.4) prefers: by quality, then by order; DEFAULT if it names none.
     Only the primary subtag counts: `de-AT` is `de`."""

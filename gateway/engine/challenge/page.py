@@ -13,21 +13,27 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from html import escape
 from math import ceil
 from pathlib import Path
 from string import Template
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 import orjson
 
-from gateway.engine.challenge.language import TEXTS, Texts, language_of
+from gateway.engine.challenge.language import TEXTS, language_of
 from gateway.engine.challenge.step import step_query
 from gateway.engine.challenge.token import ALPHABET, NONCE_CHARACTERS, PUZZLE_BITS, PUZZLES, Challenge
 
 COOKIE = "datadome"
 MINUTES_FROM_S = 120  # shorter waits are told in seconds
+FRAMES = 256  # pages kept, by host, language and wait: 11 kB each
+_GAP = "\0"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class PageRequest(NamedTuple):
@@ -54,30 +60,25 @@ class Page(NamedTuple):
 
 def challenge_page(request: PageRequest, challenge: Challenge) -> Page:
     """The page that lets a browser compute the proof, or wait if the challenge has a step."""
-    language = language_of(request.accept_language)
-    texts = TEXTS[language]
     query = step_query(request.target, challenge.step).replace("#", "%23")  # which no browser sends in a request
-    wait_s = challenge.wait_s + 1  # so that engines whose clocks differ a little do not find it early
-    page = _page(
-        request,
-        language,
-        "challenge",
-        head=f"<script>{_SCRIPT}</script>\n{_refresh(wait_s, query)}",
-        data=_data(challenge, texts, request.host, request.method),
-        action=_action(texts, request.host, query, _duration(texts, wait_s)),
+    variant = _variant(request, "challenge")._replace(
+        wait_s=challenge.wait_s + 1,  # so that engines whose clocks differ a little do not find it early
+        has_step=bool(query),
+        is_form=request.method not in _SAFE_METHODS,
     )
-    return Page(page, _CHALLENGE_POLICY)
+    gaps = {"token": challenge.token, "difficulty": str(challenge.difficulty), "query": query}
+    return Page(_written(variant, request, gaps), _CHALLENGE_POLICY)
 
 
 def block_page(request: PageRequest) -> Page:
     """The page that says no, and what a person can do about it."""
-    return Page(_page(request, language_of(request.accept_language), "block"), _POLICY)
+    return Page(_written(_variant(request, "block"), request), _POLICY)
 
 
 def limit_page(request: PageRequest, retry_after_s: float) -> Page:
     """The page of a 429: it says when to come back, and does not do so by itself."""
-    language = language_of(request.accept_language)
-    return Page(_page(request, language, "limit", wait=_duration(TEXTS[language], retry_after_s)), _POLICY)
+    variant = _variant(request, "limit")._replace(wait_s=_whole(retry_after_s))
+    return Page(_written(variant, request), _POLICY)
 
 
 def challenge_json(request: PageRequest, challenge: Challenge) -> bytes:
@@ -110,111 +111,137 @@ def block_json(request: PageRequest) -> bytes:
 
 def limit_json(request: PageRequest, retry_after_s: float) -> bytes:
     """As `block_json`, and `retry_after` in whole seconds."""
-    wait = _duration(TEXTS[language_of(request.accept_language)], retry_after_s)
-    return orjson.dumps({**_json(request, "limit", wait=wait), "retry_after": _whole(retry_after_s)})
+    whole = _whole(retry_after_s)
+    return orjson.dumps({**_json(request, "limit", whole), "retry_after": whole})
 
 
-def _json(request: PageRequest, kind: str, *, wait: str = "") -> dict[str, str]:
-    text = TEXTS[language_of(request.accept_language)][f"{kind}_explanation"]
+class _Variant(NamedTuple):
+    """What makes two pages different, but for the numbers of the request and the challenge."""
+
+    kind: Literal["challenge", "block", "limit"]
+    language: str
+    host: str
+    contact: str
+    wait_s: int = 0
+    has_step: bool = False
+    is_form: bool = False
+
+    @property
+    def wait(self) -> str:
+        texts = TEXTS[self.language]
+        if self.wait_s < MINUTES_FROM_S:
+            return _filled(texts["seconds"], count=str(self.wait_s))
+        return _filled(texts["minutes"], count=str(ceil(self.wait_s / 60)))
+
+    def text(self, name: str) -> str:
+        """A text with its places filled."""
+        return _filled(TEXTS[self.language][name], host=self.host, wait=self.wait)
+
+    def markup(self, name: str, **markup: str) -> str:
+        """The same as markup; a host name's direction is its own in any text."""
+        text = _escaped(TEXTS[self.language][name])
+        return _filled(text, host=f"<bdi>{_escaped(self.host)}</bdi>", wait=_escaped(self.wait), **markup)
+
+
+def _variant(request: PageRequest, kind: Literal["challenge", "block", "limit"]) -> _Variant:
+    return _Variant(kind, language_of(request.accept_language), request.host, request.contact.strip())
+
+
+def _json(request: PageRequest, kind: Literal["challenge", "block", "limit"], wait_s: int = 0) -> dict[str, str]:
     fields = {
         "url": f"{request.protocol or 'http'}://{request.host}{request.target}",
         "request_id": request.request_id,
-        "message": _filled(text, host=request.host, wait=wait),
+        "message": _variant(request, kind)._replace(wait_s=wait_s).text(f"{kind}_explanation"),
     }
     return {name: value.encode("utf-8", "replace").decode() for name, value in fields.items()}  # no lone surrogates
 
 
-def _page(
-    request: PageRequest, language: str, kind: str, *, head: str = "", data: str = "", action: str = "", wait: str = ""
-) -> bytes:
-    """`head`, `data` and `action` are markup; everything else is text that becomes markup here."""
-    texts = TEXTS[language]
+def _written(variant: _Variant, request: PageRequest, gaps: Mapping[str, str] = _NOTHING) -> bytes:
+    """The page with its gaps filled, UTF-8."""
+    markup = {name: _escaped(value) for name, value in gaps.items()}
+    markup["request_id"] = _escaped(request.request_id)
+    pieces = (markup[piece] if place % 2 else piece for place, piece in enumerate(_frame(variant)))
+    return "".join(pieces).encode("utf-8", "replace")
+
+
+@lru_cache(maxsize=FRAMES)
+def _frame(variant: _Variant) -> tuple[str, ...]:
+    """The page in pieces: markup, and at odd places the name of what belongs between."""
+    is_challenge = variant.kind == "challenge"
     page = _PAGE.substitute(
-        language=language,
-        direction=texts["direction"],
+        language=variant.language,
+        direction=TEXTS[variant.language]["direction"],
         style=_STYLE,
-        head=head,
-        data=data,
-        action=action,
-        title=escape(texts[f"{kind}_title"]),
-        heading=escape(texts[f"{kind}_heading"]),
-        explanation=_markup(texts[f"{kind}_explanation"], host=_isolated(request.host), wait=escape(wait)),
-        help_heading=escape(texts["help_heading"]),
-        help=_help(texts, request, kind),
-        request_label=escape(texts["request_label"]),
-        request_id=escape(request.request_id),
+        head=f"<script>{_SCRIPT}</script>\n{_refresh(variant)}" if is_challenge else "",
+        data=_data(variant) if is_challenge else "",
+        action=_action(variant) if is_challenge else "",
+        title=variant.markup(f"{variant.kind}_title"),
+        heading=variant.markup(f"{variant.kind}_heading"),
+        explanation=variant.markup(f"{variant.kind}_explanation"),
+        help_heading=variant.markup("help_heading"),
+        help=_help(variant),
+        request_label=variant.markup("request_label"),
+        request_id=_gap("request_id"),
     )
-    return page.encode("utf-8", "replace")
+    return tuple(page.split(_GAP))
 
 
-def _refresh(wait_s: int, query: str) -> str:
+def _refresh(variant: _Variant) -> str:
     """`</template>` ends what script.js opens before it; parsers ignore it where the script did not run."""
-    refresh = f'<meta http-equiv="refresh" content="{wait_s}; url={escape(query)}">\n' if query else ""
-    return f"{refresh}</template>\n"
+    if not variant.has_step:
+        return "</template>\n"
+    return f'<meta http-equiv="refresh" content="{variant.wait_s}; url={_gap("query")}">\n</template>\n'
 
 
-def _data(challenge: Challenge, texts: Texts, host: str, method: str) -> str:
-    said = ("working", "done", "cookies", "stopped", "failed", *(() if method in _SAFE_METHODS else ("resend",)))
-    told = {name: _filled(texts[name], host=host) for name in said}
-    attributes = {"token": challenge.token, "difficulty": str(challenge.difficulty), **told}
-    return "".join(f' data-{name}="{escape(value)}"' for name, value in attributes.items())
+def _data(variant: _Variant) -> str:
+    """The attributes that script.js reads."""
+    texts = ("working", "done", "cookies", "stopped", "failed", *(("resend",) if variant.is_form else ()))
+    values = {name: _gap(name) for name in ("token", "difficulty")}
+    values |= {name: _escaped(variant.text(name)) for name in texts}
+    return "".join(f' data-{name}="{value}"' for name, value in values.items())
 
 
-def _action(texts: Texts, host: str, query: str, wait: str) -> str:
+def _action(variant: _Variant) -> str:
     """The live region, which says how it goes on without the script until the script says otherwise."""
-    if query:
-        status = _markup(texts["waiting"], wait=escape(wait))
-        link = f'<p class="waiting"><a href="{escape(query)}">{escape(texts["waiting_link"])}</a></p>\n'
-    else:
-        status, link = _markup(texts["needs_javascript"], host=_isolated(host)), ""
+    status, link = variant.markup("needs_javascript"), ""
+    if variant.has_step:
+        status = variant.markup("waiting")
+        link = f'<p class="waiting"><a href="{_gap("query")}">{variant.markup("waiting_link")}</a></p>\n'
     return (
         f'<p role="status">{status}</p>\n'
-        f'<progress max="{PUZZLES}" value="0" aria-label="{escape(texts["progress"])}" hidden></progress>\n'
-        f'<button type="button" hidden>{escape(texts["again"])}</button>\n{link}'
+        f'<progress max="{PUZZLES}" value="0" aria-label="{variant.markup("progress")}" hidden></progress>\n'
+        f'<button type="button" hidden>{variant.markup("again")}</button>\n{link}'
     )
 
 
-def _help(texts: Texts, request: PageRequest, kind: str) -> str:
-    lines = {
-        "challenge": ("help_browser", "help_other"),
-        "block": ("help_browser", "help_other"),
-        "limit": (),
-    }[kind]
-    contact = _contact(request.contact, request.request_id)
-    owner = _markup(texts["help_contact"], contact=contact) if contact else escape(texts["help_owner"])
-    return "\n".join(f"<li>{line}</li>" for line in [*(escape(texts[line]) for line in lines), owner])
+def _help(variant: _Variant) -> str:
+    lines = [] if variant.kind == "limit" else [variant.markup("help_browser"), variant.markup("help_other")]
+    contact = _contact(variant.contact)
+    lines.append(variant.markup("help_contact", contact=contact) if contact else variant.markup("help_owner"))
+    return "\n".join(f"<li>{line}</li>" for line in lines)
 
 
-def _contact(contact: str, request_id: str) -> str:
+def _contact(contact: str) -> str:
     """Markup. A mail address gets a link that brings the request number along."""
-    contact = contact.strip()
     address = contact.removeprefix("mailto:")
     if _MAIL_ADDRESS(address):
-        return f'<a href="mailto:{escape(address)}?subject={escape(request_id)}">{escape(address)}</a>'
+        return f'<a href="mailto:{address}?subject={_gap("request_id")}">{address}</a>'
     if contact.startswith(("https://", "http://", "mailto:")):
-        return f'<a href="{escape(contact)}" rel="noreferrer">{escape(address)}</a>'
-    return escape(contact)
-
-
-def _isolated(host: str) -> str:
-    """Markup of a host name, whose direction is its own in any text."""
-    return f"<bdi>{escape(host)}</bdi>"
-
-
-def _duration(texts: Texts, seconds: float) -> str:
-    whole = _whole(seconds)
-    if whole < MINUTES_FROM_S:
-        return _filled(texts["seconds"], count=str(whole))
-    return _filled(texts["minutes"], count=str(ceil(whole / 60)))
+        return f'<a href="{_escaped(contact)}" rel="noreferrer">{_escaped(address)}</a>'
+    return _escaped(contact)
 
 
 def _whole(seconds: float) -> int:
     return max(1, ceil(seconds))
 
 
-def _markup(text: str, **markup: str) -> str:
-    """A text as markup, with markup in its places."""
-    return _filled(escape(text), **markup)
+def _escaped(text: str) -> str:
+    """Markup of a text. HTML has no NUL: parsers read it as U+FFFD, and to us it marks the gaps."""
+    return escape(text.replace(_GAP, "\ufffd"))
+
+
+def _gap(name: str) -> str:
+    return f"{_GAP}{name}{_GAP}"
 
 
 def _filled(text: str, **values: str) -> str:
