@@ -130,7 +130,7 @@ class Link:
                     raise reply
                 if not each.future.done():  # else whoever asked has gone
                     each.future.set_result(each.finish(reply))
-        except FAILURES as error:
+        except Exception as error:  # a defect of anybody's too: whoever waits must get an answer
             self.fail(error)
 
     async def _replies(self, asked: list[Asked]) -> list[Any]:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from itertools import islice
@@ -78,7 +79,7 @@ class ValkeyStore:
         self._tls = tls_context(ca) if address.tls else None
         self._clock = clock
         self._local = MemoryStore(capacity, clock)
-        self._owed: dict[str, float] = {}  # ids that were spent without the store -> Unix time of expiry
+        self._owed: OrderedDict[str, float] = OrderedDict()  # ids spent without the store -> Unix time of expiry
         self._link: Link | None = None
         self._subscription: PubSub | None = None  # of the link, until its listener takes it
         self._tending: asyncio.Task[None] | None = None
@@ -161,7 +162,7 @@ class ValkeyStore:
         self.local_answers += 1
         fresh = bool(self._local.answer(question, now_s))
         if fresh:
-            self._owed[question.id] = now_s + question.ttl_s
+            self._owe(question.id, now_s + question.ttl_s, now_s)
             self._complaints.warning(
                 "spend",
                 "a proof was accepted without the shared store: other engines may accept it once more",
@@ -169,6 +170,13 @@ class ValkeyStore:
                 reason=self.degraded_reason,
             )
         return fresh
+
+    def _owe(self, id: str, until_s: float, now_s: float) -> None:
+        """Bounded by what the own MemoryStore accepts in the life of an id: what has expired goes first."""
+        for _ in range(2):
+            if self._owed and self._owed[next(iter(self._owed))] <= now_s:
+                self._owed.popitem(last=False)
+        self._owed[id] = until_s
 
     # -- overrides
 
@@ -251,7 +259,7 @@ class ValkeyStore:
             subscription = await _bounded(self._subscribe(client))
             await self._load(client)  # after the subscription, so that no change can fall between the two
             await self._settle(client)
-        except FAILURES as error:
+        except Exception as error:  # a defect too: it must not end the attempts
             self._note_failure(error)
             self._dispose(close_client(client))
             return
@@ -285,7 +293,7 @@ class ValkeyStore:
             commands = [self._spend_command(id, until_s - now_s) for id, until_s in owed.items() if until_s > now_s]
             _raise_first(await _bounded(send(client, commands)))
             for id in owed:
-                del self._owed[id]
+                self._owed.pop(id, None)
 
     def _lose(self, error: Exception) -> None:
         self._link = None
@@ -334,7 +342,7 @@ class ValkeyStore:
     async def _refresh(self, link: Link) -> None:
         try:
             await self._load(link.client)
-        except FAILURES as error:
+        except Exception as error:  # as in `_connect`
             link.fail(error)
 
     async def _listen(self, link: Link) -> None:
@@ -345,7 +353,7 @@ class ValkeyStore:
             while True:
                 await subscription.get_message(timeout=None)
                 self._wake.set()
-        except FAILURES as error:
+        except Exception as error:  # as in `_connect`
             link.fail(error)
         finally:
             with contextlib.suppress(*FAILURES):  # gone already

@@ -286,6 +286,24 @@ async def test_store_that_was_stopped_answers_from_its_own_state(server: ValkeyS
         await eventually(lambda: len(client.client_list()) == 1, "the connections to be closed")
 
 
+async def test_defect_of_the_client_leaves_nobody_without_an_answer(
+    server: ValkeyServer, store_on: StartStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await store_on(server.url)
+
+    async def broken(*_: object) -> list[object]:
+        raise RuntimeError("a defect")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(link, "send", broken)
+        patch.setattr(valkey, "send", broken)
+        assert await ask(store, Count("rule|x", 1, 60.0, 1)) == Counted(True, 0.0)
+        errors = store.errors
+        await eventually(lambda: store.errors > errors, "another attempt")
+        assert store.degraded_reason == "a defect"
+    await recovered(store)
+
+
 async def test_stop_leaves_nobody_without_an_answer(server: ValkeyServer, store_on: StartStore) -> None:
     store = await store_on(server.url)
     server.hold()
