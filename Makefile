@@ -9,10 +9,10 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint load resilience bench clean
+.PHONY: help install demo test lint load resilience detection bench bench-engine clean
 
 help: ## list these targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 install: $(INSTALLED) ## make .venv with the gateway in it
 
@@ -32,6 +32,12 @@ load: $(INSTALLED_DEV) ## users' mixed traffic for some 20 s; fails on any wrong
 resilience: $(INSTALLED_DEV) ## 1 GiB bodies with flat memory; an API that hangs, dies and comes back
 	$(BIN)/python loadtests/bodies.py
 	$(BIN)/python loadtests/failures.py
+
+detection: $(INSTALLED_DEV) ## who is stopped and who passes under the built-in policy; fails on any missed requirement
+	$(BIN)/python loadtests/detection/detection.py
+
+bench-engine: $(INSTALLED_DEV) ## decisions per second of the embedded engine; fails under 12,000 on a core
+	$(BIN)/python loadtests/engine/bench.py $(ARGS)
 
 bench: $(INSTALLED_DEV) ## compare with nginx, HAProxy and Envoy on one core (those that are installed)
 	$(BIN)/python loadtests/compare/compare.py --gateway "$(CURDIR)/$(BIN)/gateway run -c {config}" $(ARGS)

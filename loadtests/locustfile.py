@@ -74,6 +74,9 @@ class Visitor(FastHttpUser):
         # A 403 is an answer like any other here: without this the client drops its body.
         self.client.client.valid_response_codes = frozenset(range(200, 600))
 
+    def keep_session(self, response: Any) -> None:
+        """Take what the answer sets: it comes once, and then when it is due again."""
+
     def send(
         self,
         kind: str,
@@ -97,6 +100,7 @@ class Visitor(FastHttpUser):
             try:
                 if error := response.request_meta["exception"]:
                     raise WrongOutcome(f"no answer: {error!r}"[:200])
+                self.keep_session(response)
                 check(response)
             except (WrongOutcome, ValueError, KeyError) as error:
                 MEASURED.wrong[name, str(error) or repr(error)] += 1
@@ -117,6 +121,10 @@ class BrowserUser(Visitor):
         self.browser = random.choice(BROWSERS)
         self.cookie = ""
 
+    def keep_session(self, response: Any) -> None:
+        if found := DATADOME_COOKIE.search(values(response, "set-cookie")):
+            self.cookie = found[1]
+
     def headers(self, what: str, **more: str) -> Headers:
         own = {"Referer": f"{self.host}/"} if what != "page" else {}
         if self.cookie:
@@ -132,8 +140,6 @@ class BrowserUser(Visitor):
         expect("status", response.status_code, 200)
         expect("media type", values(response, "content-type"), "text/html; charset=utf-8")
         expect("the end of the page", response.text.rstrip().endswith("</html>"), True)
-        if found := DATADOME_COOKIE.search(values(response, "set-cookie")):
-            self.cookie = found[1]
         expect("whether the origin saw no gateway", "Not protected." in response.text, self.direct)
         if not self.direct:
             expect("whether the origin got the check's result", "x-datadome-isbot" in response.text.lower(), True)
