@@ -35,10 +35,24 @@ OnUpdate = Callable[[str, tuple[Network, ...]], None]
 log = logs.get("engine.lists")
 
 
+@dataclass(frozen=True, slots=True)
+class ListStatus:
+    """`fetched_s`: Unix time at which the list in force was last known to be the newest, None if there is none yet.
+    `networks`: how many it has. `error`: why it could not be fetched the last time, "" if it could."""
+
+    url: str
+    fetched_s: float | None
+    networks: int
+    error: str
+
+
 @dataclass(slots=True)
 class _State:
     etag: str = ""
     due_s: float = 0.0
+    fetched_s: float | None = None
+    networks: int = 0
+    error: str = ""
 
 
 class ListFetcher:
@@ -92,15 +106,24 @@ class ListFetcher:
             if document.body is not None:
                 networks = await asyncio.to_thread(parse_networks, document.body)
                 self._on_update(name, networks)
-                state.etag = document.etag
+                state.etag, state.networks = document.etag, len(networks)
                 log.info("list refreshed", list=name, networks=len(networks))
                 await self._save(name, networks)
         except (FetchFailed, ListRefused) as error:
             state.due_s = self._clock() + min(RETRY_S, self._interval_s or RETRY_S)
+            state.error = str(error)
             log.warning("list not refreshed, the former one stays in force", list=name, error=str(error))
             return False
-        state.due_s = self._clock() + self._interval_s
+        state.fetched_s, state.error = self._clock(), ""
+        state.due_s = state.fetched_s + self._interval_s
         return True
+
+    def status(self) -> dict[str, ListStatus]:
+        """By name, for people."""
+        return {
+            name: ListStatus(self._sources[name], state.fetched_s, state.networks, state.error)
+            for name, state in self._states.items()
+        }
 
     async def close(self) -> None:
         """Close the connections. Cancel `run` before."""
@@ -115,8 +138,10 @@ class ListFetcher:
             entry = json.loads(path.read_bytes())
             if entry["url"] != self._sources[name]:
                 return False
-            self._on_update(name, tuple(ip_network(text) for text in entry["networks"]))
-            state = _State(str(entry["etag"]), float(entry["fetched_s"]) + self._interval_s)
+            networks = tuple(ip_network(text) for text in entry["networks"])
+            fetched_s = float(entry["fetched_s"])
+            state = _State(str(entry["etag"]), fetched_s + self._interval_s, fetched_s, len(networks))
+            self._on_update(name, networks)
         except FileNotFoundError:
             return False
         except (OSError, ValueError, KeyError, TypeError, ListRefused) as error:

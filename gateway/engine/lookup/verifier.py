@@ -30,6 +30,8 @@ from gateway.errors import GatewayError, LookupFailed
 REMEMBERED_S: dict[Standing, float] = {"verified": 86_400.0, "fake": 3_600.0, "unknown": 30.0}
 """How long a standing counts: an address changes hands in weeks, a name server that is down comes back in minutes."""
 
+_PROVED: dict[str, Standing] = {"verified": "verified", "fake": "fake"}
+
 log = logs.get("engine.lookup")
 
 
@@ -47,20 +49,20 @@ class VerifierSettings:
     max_running: int = 64
 
 
-class SharedStandings(Protocol):
-    """What engines with one store know together. May raise GatewayError when the store is gone."""
+class SharedCache(Protocol):
+    """What engines with one store know together (the engine's stores are one). May raise GatewayError."""
 
-    async def get(self, key: str) -> Standing | None:
-        """None if nobody knows. `key`: `operator|address`, printable, at most 100 characters."""
+    async def cache_get(self, key: str) -> str | None:
+        """None if nobody knows, or the store is gone. `key`: printable, at most 100 characters."""
 
-    async def put(self, key: str, standing: Standing, ttl_s: float) -> None:
+    async def cache_put(self, key: str, value: str, ttl_s: float) -> None:
         """Only `verified` and `fake` are shared."""
 
 
 class Verifier:
     """Implements question.Respondent for Identify."""
 
-    def __init__(self, ranges: Ranges, settings: VerifierSettings, shared: SharedStandings | None = None) -> None:
+    def __init__(self, ranges: Ranges, settings: VerifierSettings, shared: SharedCache | None = None) -> None:
         self._ranges = ranges
         self._settings = settings
         self._shared = shared
@@ -144,15 +146,16 @@ class Verifier:
             return None
         try:
             async with asyncio.timeout(self._settings.total_timeout_s):
-                return await self._shared.get(key)
+                found = await self._shared.cache_get(f"standing|{key}")
         except (GatewayError, TimeoutError):
             return None  # the store reports itself; here it only saves a look-up
+        return _PROVED.get(found or "")
 
     async def _share(self, key: str, standing: Standing) -> None:
         if self._shared is None or standing == "unknown":
             return
         try:
             async with asyncio.timeout(self._settings.total_timeout_s):
-                await self._shared.put(key, standing, REMEMBERED_S[standing])
+                await self._shared.cache_put(f"standing|{key}", standing, REMEMBERED_S[standing])
         except (GatewayError, TimeoutError):
             pass  # as above: the others find out for themselves

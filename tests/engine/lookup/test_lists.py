@@ -14,7 +14,7 @@ import pytest
 from engine.lookup.web_server import Page, WebServer
 
 from gateway.engine.bots.ranges import Ranges, load_ranges
-from gateway.engine.lookup.lists import RETRY_S, ListFetcher
+from gateway.engine.lookup.lists import RETRY_S, ListFetcher, ListStatus
 from gateway.engine.lookup.refresher import RangeRefresher, published_sources
 from gateway.engine.network import Network
 from gateway.errors import ConfigError, ListRefused
@@ -124,6 +124,22 @@ async def test_failure_is_tried_again_sooner_than_the_interval(make: Make, web_s
     taken.now_s += RETRY_S
     await run_until(fetcher, taken.arrived)
     assert taken.lists == {"office": ["192.0.2.9/32"]}
+
+
+async def test_status_says_what_is_in_force_and_what_failed(make: Make, web_server: WebServer, taken: Taken) -> None:
+    fetcher = make()
+    url = f"{web_server.url}/list"
+    assert fetcher.status() == {"office": ListStatus(url, None, 0, "")}
+    await fetcher.refresh("office")
+    assert fetcher.status() == {"office": ListStatus(url, NOW_S, 1, "")}
+    web_server.pages["/list"] = Page(status=503)
+    taken.now_s += 60.0
+    await fetcher.refresh("office")
+    assert fetcher.status() == {"office": ListStatus(url, NOW_S, 1, f"{url} answered 503, expected 200")}
+
+    restarted = make()
+    restarted.load_cache()
+    assert restarted.status() == {"office": ListStatus(url, NOW_S, 1, "")}
 
 
 async def test_interval_of_zero_never_fetches(make: Make, web_server: WebServer) -> None:

@@ -13,6 +13,7 @@ from engine.lookup.name_server import AAAA, CNAME, PTR, REFUSED, SERVFAIL, A, Na
 from gateway.engine.bots.ranges import Ranges
 from gateway.engine.lookup.verifier import REMEMBERED_S, Verifier, VerifierSettings
 from gateway.engine.question import Identify, Standing
+from gateway.engine.store import MemoryStore
 from gateway.errors import StoreError
 
 NOW_S = 1_800_000_000.0
@@ -249,32 +250,23 @@ async def test_address_in_a_published_range_needs_no_look_up_and_ranges_can_chan
     assert verifier.answer(Identify("Yandex", BOT), NOW_S) == "unknown"  # host names alone, and nobody may ask
 
 
-class Shared:
-    """A store that engines share, in a dict."""
+class Gone:
+    """A store that is not there."""
 
-    def __init__(self, *, broken: bool = False) -> None:
-        self.known: dict[str, tuple[Standing, float]] = {}
-        self.broken = broken
+    async def cache_get(self, key: str) -> str | None:
+        raise StoreError("gone")
 
-    async def get(self, key: str) -> Standing | None:
-        if self.broken:
-            raise StoreError("gone")
-        entry = self.known.get(key)
-        return None if entry is None else entry[0]
-
-    async def put(self, key: str, standing: Standing, ttl_s: float) -> None:
-        if self.broken:
-            raise StoreError("gone")
-        self.known[key] = standing, ttl_s
+    async def cache_put(self, key: str, value: str, ttl_s: float) -> None:
+        raise StoreError("gone")
 
 
 async def test_what_one_engine_found_out_the_others_know(make: Make, name_server: NameServer) -> None:
     name_server.point(BOT, NAME, BOT)
-    shared = Shared()
+    shared = MemoryStore()
     first = make(shared=shared)
     assert await ask(first) == "verified"
     await first.settle()
-    assert shared.known == {f"Google|{BOT}": ("verified", REMEMBERED_S["verified"])}
+    assert await shared.cache_get(f"standing|Google|{BOT}") == "verified"
     asked = name_server.asked.total()
 
     assert await ask(make(shared=shared)) == "verified"
@@ -283,13 +275,20 @@ async def test_what_one_engine_found_out_the_others_know(make: Make, name_server
 
 async def test_unknown_is_not_shared(make: Make, name_server: NameServer) -> None:
     name_server.answers[ip_address(BOT).reverse_pointer, PTR] = SERVFAIL
-    shared = Shared()
+    shared = MemoryStore()
 
     assert await ask(make(shared=shared, query_timeout_s=0.05)) == "unknown"
-    assert shared.known == {}
+    assert await shared.cache_get(f"standing|Google|{BOT}") is None
+
+
+async def test_shared_text_that_is_no_proof_is_not_believed(make: Make, name_server: NameServer) -> None:
+    shared = MemoryStore()
+    await shared.cache_put(f"standing|Google|{BOT}", "trusted", 60.0)
+
+    assert await ask(make(shared=shared)) == "fake"
 
 
 async def test_shared_store_that_is_gone_costs_nothing_but_the_look_up(make: Make, name_server: NameServer) -> None:
     name_server.point(BOT, NAME, BOT)
 
-    assert await ask(make(shared=Shared(broken=True))) == "verified"
+    assert await ask(make(shared=Gone())) == "verified"
