@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint load resilience detection bench bench-engine clean
+.PHONY: help install demo test lint load resilience detection bench bench-engine programs clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -19,8 +19,22 @@ install: $(INSTALLED) ## make .venv with the gateway in it
 demo: $(INSTALLED) ## run a sample origin, the embedded engine and the gateway on 127.0.0.1:8080
 	@exec $(BIN)/gateway demo $(ARGS)
 
-test: lint ## check style and types, then run every test
+test: lint programs ## check style and types, then run every test
 	$(BIN)/python -m pytest $(ARGS)
+
+# Real programs that tests drive: a Redis server and a browser. Where they cannot be installed, these tests are skipped
+# and say so.
+PROGRAMS := redis-server chromium
+programs:
+	@missing=; for p in $(PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "Installing$$missing for the tests ..."; \
+		(apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing) \
+			>/dev/null 2>&1 || echo "Not installed:$$missing; the tests that need them are skipped" >&2; \
+	else \
+		echo "Not found:$$missing; the tests that need them are skipped (Debian: apt-get install$$missing)" >&2; \
+	fi
 
 lint: $(INSTALLED_DEV) ## ruff and mypy
 	$(BIN)/ruff check .
