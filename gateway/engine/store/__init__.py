@@ -23,10 +23,11 @@ MEMORY = "memory"
 class Store(Protocol):
     """What MemoryStore and ValkeyStore have in common; their docstrings say the rest."""
 
-    overrides: Overrides
     errors: int
     local_answers: int
 
+    @property
+    def overrides(self) -> Overrides: ...
     @property
     def degraded_reason(self) -> str: ...
     @property

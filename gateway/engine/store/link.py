@@ -14,9 +14,9 @@ all its connections, so that no reply can ever be read as the answer to another 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
@@ -24,10 +24,14 @@ from gateway.engine.store.client import Client
 
 Command = tuple[str | bytes | int, ...]
 
+CONNECT_S = 1.0  # for each step that no decision waits for: connecting, probing, an operator's change
 TRIPS = 4  # pipelines under way: one that is slow does not stop the others
 TRIP_COMMANDS = 256  # more would keep the store, and our reading of its replies, from others for over a millisecond
 WAITING = 10_000  # a store that is asked for more at once is not asked
 FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)  # the second one stands beside the first
+
+
+T = TypeVar("T")
 
 
 class Asked(NamedTuple):
@@ -154,6 +158,19 @@ async def send(client: Client, commands: list[Command]) -> list[Any]:
         pipeline.execute_command(*command)
     replies: list[Any] = await pipeline.execute(raise_on_error=False)
     return replies
+
+
+def raise_first(replies: Iterable[object]) -> None:
+    """Raises the first reply that is an error."""
+    for reply in replies:
+        if isinstance(reply, BaseException):
+            raise reply
+
+
+async def bounded(reply: Awaitable[T]) -> T:
+    """The reply, or TimeoutError after CONNECT_S."""
+    async with asyncio.timeout(CONNECT_S):
+        return await reply
 
 
 async def close_client(client: Client) -> None:

@@ -22,30 +22,39 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from redis.asyncio.client import PubSub
 
 from gateway import logs
-from gateway.engine.override import MAX_OVERRIDES, NO_OVERRIDES, Override, Overrides, parse_subject
+from gateway.engine.override import MAX_OVERRIDES, Override, Overrides, parse_subject
 from gateway.engine.question import Count, Counted, Question, Spend
 from gateway.engine.rate import MICROSECONDS
 from gateway.engine.store.address import Address
 from gateway.engine.store.client import Client, client_of, tls_context
-from gateway.engine.store.link import FAILURES, TRIPS, Command, Link, close_client, send
+from gateway.engine.store.link import (
+    CONNECT_S,
+    FAILURES,
+    TRIPS,
+    Command,
+    Link,
+    bounded,
+    close_client,
+    raise_first,
+    send,
+)
 from gateway.engine.store.memory import CAPACITY, MemoryStore
-from gateway.engine.store.script import PUT, REMOVE, VERSION, count_command
+from gateway.engine.store.script import PUT, REMOVE, count_command
+from gateway.engine.store.shared_list import SharedList
 from gateway.errors import OverrideError, StoreError
 
-CONNECT_S = 1.0  # for each step that no decision waits for: connecting, probing, an operator's change
 RETRY_S = 1.0
 REFRESH_S = 5.0
 CONNECTIONS = TRIPS + 12  # to each node: the trips, the subscription, operators
 OWED_AT_ONCE = 256
-DECODED_AT_ONCE = 100
 
 log = logs.get("engine.store")
 
@@ -53,7 +62,7 @@ log = logs.get("engine.store")
 class ValkeyStore:
     """Implements question.Respondent for Count and Spend; belongs to one event loop.
 
-    `overrides`: the snapshot in force. `degraded_reason`: "" while the store is reached, else why it is not.
+    `degraded_reason`: "" while the store is reached, else why it is not.
     Counters: `errors` (failures of the store), `local_answers` (questions answered without it).
     """
 
@@ -70,7 +79,6 @@ class ValkeyStore:
         """`timeout_s`: of one question; `ca`: PEM file of the only authorities for TLS, None = the system's;
         `capacity`: of the own MemoryStore. Raises ConfigError for a `ca` that cannot be read."""
         self.address = address
-        self.overrides: Overrides = NO_OVERRIDES
         self.degraded_reason = "not started"
         self.errors = 0
         self.local_answers = 0
@@ -85,10 +93,13 @@ class ValkeyStore:
         self._tending: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()  # the list was changed, or the link failed
-        self._loading = asyncio.Lock()
-        self._version: bytes | None = None  # of `overrides`
-        self._decoded: dict[bytes, Override] = {}
         self._complaints = logs.RateLimited(log)
+        self._list = SharedList(f"{prefix}overrides", address, clock, self._complaints)
+
+    @property
+    def overrides(self) -> Overrides:
+        """The snapshot in force."""
+        return self._list.overrides
 
     @property
     def evicted_live(self) -> int:
@@ -195,7 +206,7 @@ class ValkeyStore:
         this engine goes by without the store is in `overrides`."""
         link = self._reached("the list cannot be read")
         try:
-            await self._load(link.client)
+            await self._list.load(link.client)
         except FAILURES as error:
             raise self._refused(error, "the list cannot be read") from None
         return self.overrides.live(self._clock())
@@ -203,9 +214,9 @@ class ValkeyStore:
     async def _change(self, script: str, *arguments: str | bytes) -> int:
         link = self._reached("nothing was changed")
         try:
-            command = "EVAL", script, 1, self._overrides_key, *arguments
-            reply = await _bounded(link.client.execute_command(*command))
-            await self._load(link.client)
+            command = "EVAL", script, 1, self._list.key, *arguments
+            reply = await bounded(link.client.execute_command(*command))
+            await self._list.load(link.client)
         except FAILURES as error:
             raise self._refused(error, "whether the change was made is not known") from None
         return int(reply)
@@ -217,11 +228,6 @@ class ValkeyStore:
 
     def _refused(self, error: Exception, consequence: str) -> StoreError:
         return StoreError(f"{self.address} failed ({self._reason(error)}): {consequence}")
-
-    @property
-    def _overrides_key(self) -> str:
-        """The hash, and the channel that tells of its changes."""
-        return f"{self._prefix}overrides"
 
     # -- what look-ups found
 
@@ -255,9 +261,9 @@ class ValkeyStore:
         """One attempt: everything that will be needed is tried before the first decision asks for it."""
         client = client_of(self.address, self._tls, connect_s=CONNECT_S, connections=CONNECTIONS)
         try:
-            await _bounded(self._probe(client))
-            subscription = await _bounded(self._subscribe(client))
-            await self._load(client)  # after the subscription, so that no change can fall between the two
+            await bounded(self._probe(client))
+            subscription = await bounded(self._subscribe(client))
+            await self._list.load(client)  # after the subscription, so that no change can fall between the two
             await self._settle(client)
         except Exception as error:  # a defect too: it must not end the attempts
             self._note_failure(error)
@@ -277,11 +283,11 @@ class ValkeyStore:
         command = count_command(Count("probe|", 1, 0.001, 1), self._prefix, by_text=True)
         probes = (send(client, [command]) for _ in range(TRIPS))
         for replies in await asyncio.gather(*probes, return_exceptions=True):
-            _raise_first([replies] if isinstance(replies, BaseException) else replies)
+            raise_first([replies] if isinstance(replies, BaseException) else replies)
 
     async def _subscribe(self, client: Client) -> PubSub:
         subscription: PubSub = client.pubsub()
-        await subscription.subscribe(self._overrides_key)
+        await subscription.subscribe(self._list.key)
         await subscription.get_message(timeout=None)  # the confirmation; raises if the user may not
         return subscription
 
@@ -291,7 +297,7 @@ class ValkeyStore:
             now_s = self._clock()
             owed = dict(islice(self._owed.items(), OWED_AT_ONCE))
             commands = [self._spend_command(id, until_s - now_s) for id, until_s in owed.items() if until_s > now_s]
-            _raise_first(await _bounded(send(client, commands)))
+            raise_first(await bounded(send(client, commands)))
             for id in owed:
                 self._owed.pop(id, None)
 
@@ -341,7 +347,7 @@ class ValkeyStore:
 
     async def _refresh(self, link: Link) -> None:
         try:
-            await self._load(link.client)
+            await self._list.load(link.client)
         except Exception as error:  # as in `_connect`
             link.fail(error)
 
@@ -358,71 +364,6 @@ class ValkeyStore:
         finally:
             with contextlib.suppress(*FAILURES):  # gone already
                 await subscription.aclose()  # type: ignore[no-untyped-call]
-
-    # -- reading the list
-
-    async def _load(self, client: Client) -> None:
-        """Read the list if it is another than `overrides`. One at a time: an older one must not come last."""
-        async with self._loading:
-            key = self._overrides_key
-            version = await _bounded(client.execute_command("HGET", key, VERSION))
-            if version == self._version:
-                return
-            if version is None:
-                await self._restore(client)
-            flat: dict[bytes, bytes] = await _bounded(client.execute_command("HGETALL", key))
-            version = flat.pop(VERSION.encode(), None)
-            await self._decode(flat.values())
-            self.overrides = Overrides(islice(self._decoded.values(), MAX_OVERRIDES))
-            self._version = version
-
-    async def _restore(self, client: Client) -> None:
-        """The store has lost the list: what is in force here goes back, unless somebody has written anew."""
-        live = self.overrides.live(self._clock())
-        log.warning("the shared store has lost the overrides: written again", store=str(self.address), count=len(live))
-        commands: list[Command] = [
-            ("EVAL", PUT, 1, self._overrides_key, entry.subject, entry.encode(), "new") for entry in live
-        ]
-        _raise_first(await _bounded(send(client, commands)))
-
-    async def _decode(self, raws: Iterable[bytes]) -> None:
-        """Make `_decoded` hold these entries. What is known is not parsed again, and decisions go on between portions
-        of what is not: an entry takes 20 us, a full list would hold them up for 0.2 s."""
-        known, self._decoded = self._decoded, {}
-        parsed_count = 0
-        for raw in raws:
-            entry = known.get(raw)
-            if entry is None:
-                parsed_count += 1
-                if not parsed_count % DECODED_AT_ONCE:
-                    await asyncio.sleep(0)
-                entry = self._parsed(raw)
-            if entry is not None:
-                self._decoded[raw] = entry
-
-    def _parsed(self, raw: bytes) -> Override | None:
-        """None, and a line in the log, for what no engine has written."""
-        try:
-            return Override.decode(raw)
-        except OverrideError as error:
-            self._complaints.error("entry", "an override in the shared store is not readable", error=str(error))
-            return None
-
-
-T = TypeVar("T")
-
-
-async def _bounded(reply: Awaitable[T]) -> T:
-    """The reply, or TimeoutError after CONNECT_S."""
-    async with asyncio.timeout(CONNECT_S):
-        return await reply
-
-
-def _raise_first(replies: Iterable[object]) -> None:
-    """Raises the first reply that is an error."""
-    for reply in replies:
-        if isinstance(reply, BaseException):
-            raise reply
 
 
 def _text(reply: bytes | None) -> str | None:

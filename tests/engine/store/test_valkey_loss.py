@@ -165,7 +165,7 @@ async def test_overrides_stay_in_force_during_a_loss_and_come_back_with_the_serv
 async def test_operator_learns_that_a_held_server_may_have_changed(
     server: ValkeyServer, store_on: StartStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(valkey, "CONNECT_S", HASTY_S)
+    monkeypatch.setattr(link, "CONNECT_S", HASTY_S)
     store = await store_on(server.url)
     await recovered(store)
     server.hold()
