@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from secrets import token_bytes
 from typing import NamedTuple, Protocol, cast
-from urllib.parse import quote
 from uuid import UUID
 
 from gateway.engine.answer import Answer, Outcome, answer_outcome, answer_refusal
@@ -37,9 +36,6 @@ from gateway.engine.session import Session, Sessions
 from gateway.engine.verdict import Identity, Verdict, identity
 from gateway.engine.wire import Described, decode
 from gateway.errors import CallRefused
-
-PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
-"""Stands as it is in a Location; all else is percent-encoded, since it would break the header's line."""
 
 OVERRIDE_RULES = {"block": "override-block", "allow": "override-allow"}
 
@@ -232,8 +228,7 @@ class _Visit:
         who = identity(request)
         request_id = str(UUID(bytes=self._api._entropy(16), version=4))
         if verdict.action == "allow" and self._presented == "waited":
-            location = quote(local_location(self._target), safe=PRINTABLE)
-            verdict = verdict._replace(action="redirect", location=location, status=302)
+            verdict = verdict._replace(action="redirect", location=local_location(self._target), status=302)
         challenge = self._challenge(verdict) if verdict.action == "challenge" else None
         cookie = self._cookie(verdict)
         self._api._observer.observe(Decided(request, verdict, who, request_id, self._presented))
@@ -252,8 +247,11 @@ class _Visit:
 
     def _cookie(self, verdict: Verdict) -> tuple[str, int]:
         """(token, seconds that it lives) to hand out, ("", 0) if the visitor keeps what he has. Who is let through is
-        known from then on; who is stopped gets nothing that he could use."""
+        known from then on; who is stopped gets nothing that he could use. Nor does who shows a proof again: another of
+        his requests has got its session, which a visitor's must not overwrite."""
         session, sessions = self._request.session, self._terms.sessions
+        if self._presented == "replayed":
+            return "", 0
         if not self._cookie_due and verdict.action == "allow":
             if session.kind in ("none", "revoked"):
                 self._open("visitor")
