@@ -12,6 +12,7 @@ The rule, in order:
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 
 from gateway.engine.bots.operator import OPERATORS
@@ -35,6 +36,7 @@ def standing_by_ranges(ranges: Ranges, operator: str, address: str) -> Standing 
     return "unknown" if known.lists and not ranges.knows(operator) else "fake"
 
 
+@lru_cache(maxsize=4096)
 def _is_public(address: str) -> bool:
     """True if somebody can have it on the Internet. A zone (`fe80::1%eth0`) belongs to one machine."""
     where = place(address)

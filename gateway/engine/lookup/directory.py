@@ -50,6 +50,7 @@ class KeyDirectories:
     def __init__(self, agents: Mapping[str, str | Path | None], fetcher: Fetcher) -> None:
         """`agents`: host name (with a port if it is not 443) -> None for the well-known place, another URL, or a file
         that holds the JWK Set. Raises ConfigError for a URL that is not fetched and for a file that cannot be used."""
+        agents = {agent.lower(): place for agent, place in agents.items()}
         self._urls = {agent: _url(agent, place) for agent, place in agents.items() if not isinstance(place, Path)}
         self._states = {agent: _State() for agent in agents}
         self._fetcher = fetcher
@@ -62,6 +63,15 @@ class KeyDirectories:
     def trusts(self, agent: str) -> bool:
         """True for an agent of the configuration."""
         return agent in self._states
+
+    def mentions_agent(self, text: str) -> bool:
+        """True if the name of such an agent is anywhere in the text."""
+        folded = text.lower()
+        return any(agent in folded for agent in self._states)
+
+    def mentions_key(self, text: str) -> bool:
+        """True if the thumbprint of a known key is anywhere in the text."""
+        return any(key_id in text for state in self._states.values() for key_id in state.keys)
 
     def agents_of(self, key_id: str) -> list[str]:
         """Who is known to have that key."""

@@ -17,12 +17,17 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from gateway import __version__
 from gateway.errors import FetchFailed
 
 MAX_BYTES = 4 * 1024 * 1024  # the largest list in use has 60 KiB
 TIMEOUT_S = 10.0
 MAX_REDIRECTS = 3
-_HEADERS = {"Accept": "application/json, text/plain;q=0.9, */*;q=0.1", "Accept-Encoding": "identity"}
+_HEADERS = {
+    "User-Agent": f"protection-gateway/{__version__}",
+    "Accept": "application/json, text/plain;q=0.9, */*;q=0.1",
+    "Accept-Encoding": "identity",
+}
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from gateway.engine.bots.operator import OPERATORS
 from gateway.engine.bots.ranges import Ranges
 from gateway.engine.lookup.fetcher import Fetcher
-from gateway.engine.lookup.lists import ListFetcher
+from gateway.engine.lookup.list_fetcher import ListFetcher
 from gateway.engine.network import Network
 from gateway.errors import ListRefused
 

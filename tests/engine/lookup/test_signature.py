@@ -132,6 +132,13 @@ async def test_signature_of_a_known_agent_is_verified(verifier: SignatureVerifie
     assert verifier.answer(question, NOW_S) == VERIFIED
 
 
+async def test_agent_is_configured_in_any_case(tmp_path: Path, fetcher: Fetcher) -> None:
+    (tmp_path / "keys.json").write_bytes(directory_of(jwk(KEY)))
+    verifier = SignatureVerifier(KeyDirectories({AGENT.upper(): tmp_path / "keys.json"}, fetcher))
+
+    assert verifier.answer(sign(), NOW_S) == VERIFIED
+
+
 async def test_target_that_is_no_url_does_not_matter_unless_it_is_signed(verifier: SignatureVerifier) -> None:
     assert verifier.answer(sign(target="/plain")._replace(target="/a b|%zz"), NOW_S) == VERIFIED
 

@@ -14,7 +14,7 @@ import pytest
 from engine.lookup.web_server import Page, WebServer
 
 from gateway.engine.bots.ranges import Ranges, load_ranges
-from gateway.engine.lookup.lists import RETRY_S, ListFetcher, ListStatus
+from gateway.engine.lookup.list_fetcher import RETRY_S, ListFetcher, ListStatus
 from gateway.engine.lookup.refresher import RangeRefresher, published_sources
 from gateway.engine.network import Network
 from gateway.errors import ConfigError, ListRefused
