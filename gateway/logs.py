@@ -216,6 +216,7 @@ ACCESS_FIELDS = (
     "request_id",
     "user_agent",
     "origin_server",  # the server that answered, or None
+    "rule",  # X-DataDome-ruletype of the check's answer, or None
 )
 QUEUE_RECORDS = 16_384  # about 0.8 s at 20,000 requests per second, 10 MiB of usual records
 UNCUT_RECORDS = 512  # past so many, long texts are cut when they are queued: 16,384 heads of 64 KiB would be 1 GiB
@@ -426,6 +427,7 @@ class _LineFormat:
         (
             time_s, site, client_ip, method, host, target, http_version, status, outcome, reason,
             duration_s, protection_s, origin_s, bytes_received, bytes_sent, request_id, user_agent, origin_server,
+            rule,
         ) = record  # fmt: skip
         return orjson.dumps(
             {
@@ -447,6 +449,7 @@ class _LineFormat:
                 "request_id": _text(request_id),
                 "user_agent": _text(user_agent),
                 "origin_server": _text(origin_server),
+                "rule": _text(rule),
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )

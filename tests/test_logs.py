@@ -23,7 +23,7 @@ from gateway import logs
 
 RECORD = (
     1767225600.25, "shop", "203.0.113.7", b"GET", b"shop.example", b"/a%20b?card=4111", b"1.1", 200, "allowed", None,
-    0.0123456, 0.001, None, 0, 512, b"id-1", b"Mozilla/5.0", "http://127.0.0.1:9000",
+    0.0123456, 0.001, None, 0, 512, b"id-1", b"Mozilla/5.0", "http://127.0.0.1:9000", b"helper",
 )  # fmt: skip
 LINE = {
     "time": "2026-01-01T00:00:00.250Z",
@@ -44,6 +44,7 @@ LINE = {
     "request_id": "id-1",
     "user_agent": "Mozilla/5.0",
     "origin_server": "http://127.0.0.1:9000",
+    "rule": "helper",
 }
 
 
@@ -386,6 +387,15 @@ def test_access_backlog_of_huge_heads_is_cut_in_memory(tmp_path: Path, monkeypat
     os.close(log._fd)
 
 
+def test_access_log_writes_ready_lines_among_records(tmp_path: Path) -> None:
+    log = logs.AccessLog(tmp_path / "log")
+    log.add(RECORD)
+    log.add_line(b'{"own": 1}\n')
+    log.close()
+
+    assert [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()] == [LINE, {"own": 1}]
+
+
 WRITER = """
 import sys
 from gateway import logs
@@ -393,7 +403,7 @@ log = logs.AccessLog(flush_interval_s=0.001)
 name = sys.argv[1]
 for number in range(2000):
     target = b"/" + b"x" * (number % 900)
-    status = (b"1.1", 200, "allowed", None, 0.1, None, None, number, 0, None, None, None)
+    status = (b"1.1", 200, "allowed", None, 0.1, None, None, number, 0, None, None, None, None)
     log.add((1.5, name, "::1", b"GET", b"h", target, *status))
 log.close()
 assert log.dropped == 0, log.dropped

@@ -12,6 +12,7 @@ from gateway.http.message import HOP_BY_HOP, Headers
 _LISTED = frozenset({200, 301, 302, 400, 401, 403, 429})
 _REFUSED_NAMES = HOP_BY_HOP | {b"content-length", b"host"}
 _CLIENT_ID = b"x-datadome-clientid"
+_RULE = b"x-datadome-ruletype"
 _POINTERS = frozenset({b"x-datadome-request-headers", b"x-datadome-headers", b"x-datadomeresponse"})
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+\Z")
 _UNSAFE_VALUE = re.compile(rb"[\r\n\0]")
@@ -33,7 +34,7 @@ class Decision(NamedTuple):
 
     request_lines: ready header lines for the origin; replaced: the names among them that the client may have sent;
     response_lines: ready header lines for the client; removed: the names of the origin's answer that they replace or
-    that must stay hidden. reply_headers and body: for a block or a redirect.
+    that must stay hidden. reply_headers and body: for a block or a redirect. rule: X-DataDome-ruletype, for the log.
     """
 
     verdict: str
@@ -46,6 +47,7 @@ class Decision(NamedTuple):
     reply_headers: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
     challenge: bool = False
+    rule: bytes = b""
 
 
 class _Plan(NamedTuple):
@@ -108,15 +110,16 @@ def _allow(headers: Headers, fields: dict[bytes, bytes]) -> Decision:
             request_lines = plan.request_lines % plan.request_values(fields)
             response_lines = plan.response_lines % plan.response_values(fields)
         except KeyError:  # a listed header is missing
-            return _allow_some(plan, headers)
+            return _allow_some(plan, headers, fields.get(_RULE, b""))
         lines = request_lines + response_lines
         if len(lines) - len(lines.translate(None, _UNSAFE_BYTES)) == 2 * (len(plan.request) + len(plan.response)):
             return Decision(
-                Verdict.ALLOW, 200, "", request_lines, plan.replaced, response_lines, plan.removed, (), b"", False)
-    return _allow_some(plan, headers)
+                Verdict.ALLOW, 200, "", request_lines, plan.replaced, response_lines, plan.removed, (), b"", False,
+                fields.get(_RULE, b""))
+    return _allow_some(plan, headers, fields.get(_RULE, b""))
 
 
-def _allow_some(plan: _Plan, headers: Headers) -> Decision:
+def _allow_some(plan: _Plan, headers: Headers, rule: bytes) -> Decision:
     """Header by header: some are missing, repeated or not to be merged."""
     request_lines = b""
     response_lines = b""
@@ -133,7 +136,7 @@ def _allow_some(plan: _Plan, headers: Headers) -> Decision:
             merged.add(name)
     return Decision(
         Verdict.ALLOW, 200, "", request_lines, plan.replaced & merged,
-        response_lines, (plan.removed & merged) | plan.hidden,
+        response_lines, (plan.removed & merged) | plan.hidden, rule=rule,
     )
 
 
@@ -147,7 +150,7 @@ def _refuse(status: int, headers: Headers, fields: dict[bytes, bytes], body: byt
     rule = fields.get(b"x-datadome-traffic-rule-response", b"").strip().lower()
     return Decision(
         Verdict.REDIRECT if redirect else Verdict.BLOCK, status, reply_headers=reply, body=body,
-        challenge=rule not in (b"", b"block", b"hard_block"),
+        challenge=rule not in (b"", b"block", b"hard_block"), rule=fields.get(_RULE, b""),
     )
 
 

@@ -45,7 +45,7 @@ class Exchange:
         "_body_ended", "_call", "_chunks_out", "_connection", "_decision", "_downstream", "_keep_alive",
         "_origin_head_s", "_origin_started_s", "_pending", "_refusal", "_responding", "_retries_left", "_server",
         "_site", "_started_s", "_state", "answered_s", "asked_s", "client", "head", "origin_name", "outcome", "reason",
-        "received_bytes", "request_id", "sent_bytes", "status",
+        "received_bytes", "request_id", "rule", "sent_bytes", "status",
     )
 
     def __init__(self, downstream: DownstreamConnection, head: RequestHead) -> None:
@@ -68,6 +68,7 @@ class Exchange:
         self.client = _NO_CLIENT
         self.outcome = "rejected"
         self.reason = ""
+        self.rule = b""
         self.origin_name: str | None = None
         self.status = 0
         self.received_bytes = 0
@@ -138,6 +139,7 @@ class Exchange:
         enforcement = self._site.checker.enforce(decision)
         self.outcome = enforcement.outcome
         self.reason = decision.reason
+        self.rule = decision.rule
         if enforcement.reply is not None:
             self._reply(enforcement.reply, keep_alive=True)
         elif enforcement.unavailable:
