@@ -30,6 +30,10 @@ class Listed(NamedTuple):
     overrides: list[Override]
     removed: bool = False
 
+    def as_json(self) -> dict[str, object]:
+        """JSON-able; times are Unix seconds."""
+        return {"where": self.where, "overrides": [override._asdict() for override in self.overrides]}
+
 
 class Register(Protocol):
     """Where overrides are kept: a store, or an engine with one. Raises OverrideError for what is none, StoreError if
