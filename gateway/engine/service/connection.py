@@ -30,11 +30,10 @@ from typing import TYPE_CHECKING, cast
 from gateway.engine.answer import Answer, answer_refusal
 from gateway.engine.api import Call
 from gateway.engine.service.limits import NEVER
-from gateway.engine.service.route import Route, operator_request, route_of
+from gateway.engine.service.route import HEADS, NOT_SERVED, Asked, Route, operator_request
 from gateway.errors import ChunkedRefused, RequestRefused
 from gateway.http.chunked import ChunkedBody
-from gateway.http.head import HEAD_END, parse_request
-from gateway.http.message import RequestHead
+from gateway.http.head import HEAD_END
 from gateway.http.writer import CONTINUE
 
 if TYPE_CHECKING:
@@ -54,8 +53,8 @@ class CallConnection(asyncio.Protocol):
     """deadline_s: loop time at which `on_deadline` is due."""
 
     __slots__ = (
-        "_chunked", "_half_closed", "_head", "_held", "_is_lost", "_is_reading", "_last_head", "_length", "_lingers",
-        "_loop", "_out", "_pieces", "_pieces_bytes", "_route", "_server", "_stage", "_transport", "_turn", "_waits",
+        "_asked", "_chunked", "_half_closed", "_held", "_is_lost", "_is_reading", "_length", "_lingers", "_loop",
+        "_out", "_pieces", "_pieces_bytes", "_route", "_server", "_stage", "_transport", "_turn", "_waits",
         "_write_blocked", "deadline_s",
     )  # fmt: skip
 
@@ -65,7 +64,6 @@ class CallConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, None)
         self._stage = _IDLE
         self._held = b""
-        self._last_head: RequestHead | None = None
         self._out: list[bytes] = []
         self._is_reading = True
         self._is_lost = False
@@ -75,7 +73,7 @@ class CallConnection(asyncio.Protocol):
         self._waits = False
         self._turn: asyncio.Handle | None = None
         # The call whose body or answer is awaited:
-        self._head = cast(RequestHead, None)
+        self._asked = cast(Asked, None)
         self._route = cast(Route, None)
         self._length = 0
         self._chunked = cast(ChunkedBody, None)
@@ -203,17 +201,20 @@ class CallConnection(asyncio.Protocol):
         if not 4 <= end <= limits.head_bytes:
             return self._refuse(431, f"the head has more than {limits.head_bytes} bytes")
         try:
-            head = parse_request(held[:end], self._last_head)
+            asked = HEADS[held[:end]]
         except RequestRefused as refusal:
             return self._refuse(refusal.status, _REFUSALS.get(refusal.reason, f"malformed request: {refusal.reason}"))
+        self._asked = asked
+        head, route, _, _ = asked
         if len(head.headers) > limits.headers:
             return self._refuse(431, f"the head has {len(head.headers)} headers, at most {limits.headers} are read")
-        self._head = self._last_head = head
-        self._route = route_of(head, has_operator=self._server.operator is not None)
+        if route.is_operators and self._server.operator is None:
+            route = NOT_SERVED
+        self._route = route
         if head.chunked:
             return self._await_chunks(end)
         length = head.content_length or 0
-        if len(held) - end >= length <= self._route.max_body_bytes:  # the usual: the body came with its head
+        if len(held) - end >= length <= route.max_body_bytes:  # the usual: the body came with its head
             self._held = held[end + length :]
             self._answer(held[end : end + length])
             return True
@@ -246,7 +247,7 @@ class CallConnection(asyncio.Protocol):
         """The head is done with. What expects to be told whether to go on is told (RFC 9110 10.1.1)."""
         self._held = self._held[end:]
         self.deadline_s = self._loop.time() + self._server.limits.body_s
-        if self._head.expects_continue and not self._held:
+        if self._asked.head.expects_continue and not self._held:
             if self._route.refusal is not None:
                 return self._refuse_with(self._route.refusal)
             self._out.append(CONTINUE)
@@ -281,18 +282,14 @@ class CallConnection(asyncio.Protocol):
     def _answer(self, body: bytes) -> None:
         """Answer the call whose body this is, or wait for its answer."""
         self._stage = _IDLE
-        route, head, server = self._route, self._head, self._server
+        route, server = self._route, self._server
+        head, _, content_type, x_set_cookie = self._asked
         if route.refusal is not None:
             self._put(route.refusal)
         elif route.is_operators:
             self._await(server.operate(operator_request(head, body)))
         else:
-            fields = head.fields
-            answer = server.respond(Call(
-                body,
-                fields.get(b"content-type", b"").decode("latin-1"),
-                fields.get(b"x-datadome-x-set-cookie", b"").lower() == b"true",
-            ))
+            answer = server.respond(Call(body, content_type, x_set_cookie))
             if type(answer) is Answer:
                 self._put(answer)
             else:
@@ -312,7 +309,7 @@ class CallConnection(asyncio.Protocol):
 
     def _put(self, answer: Answer) -> None:
         """One answer in its turn; the next call, or the end."""
-        head, server = self._head, self._server
+        head, server = self._asked.head, self._server
         keep_alive = head.keep_alive and not server.draining and (not self._half_closed or bool(self._held))
         self._out.append(server.write(
             answer, to_head=head.method == b"HEAD", keep_alive=keep_alive, minor_version=head.minor_version))
