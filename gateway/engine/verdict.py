@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from gateway.engine.bots.operator import OPERATORS
 from gateway.engine.request import Request
 
 Action = Literal["allow", "block", "challenge", "limit", "redirect"]
@@ -54,8 +55,11 @@ def identity(request: Request) -> Identity:
 
 
 def _operator(request: Request) -> str:
+    """Whose crawler it says it is; `agent` of a false signature alone."""
     bot = request.bot
-    return (bot.operator or bot.name) if bot is not None else "agent"
+    if bot is None:
+        return "agent"
+    return OPERATORS[bot.operator].display if bot.operator is not None else bot.name
 
 
 def _bot_class(request: Request) -> str:
