@@ -65,7 +65,7 @@ class Gateway(Protocol):
         """What does not work as configured, as `{"part", "reason", "processes"}`; empty if all is well."""
 
     def status(self) -> dict[str, Any]:
-        """Version, uptime, processes and the last reload, for /status.json."""
+        """Version, uptime, processes, the last reload and the engine's socket, for /status.json."""
 
 
 class AdminService:
@@ -145,9 +145,9 @@ class AdminService:
     async def _status(self, request: web.Request) -> web.StreamResponse:
         gateway = self._gateway
         await gateway.refresh(FRESH_WITHIN_S)
-        return _json(
-            gateway.status() | {"state": gateway.state, "degraded": gateway.degraded()} | figures(gateway.totals)
-        )
+        status, counted = gateway.status(), figures(gateway.totals)
+        counted["engine"] = status.get("engine", {}) | counted["engine"]
+        return _json(status | {"state": gateway.state, "degraded": gateway.degraded()} | counted)
 
     async def _config(self, request: web.Request) -> web.StreamResponse:
         text = yaml.safe_dump(self._gateway.config.dump(), sort_keys=False, allow_unicode=True)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.metrics import CHECK_RESULTS, FAILURE_REASONS, OUTCOMES, PROTECTION_BUCKETS, Totals
+from gateway.engine.figure import figures as engine_figures
+from gateway.metrics import (
+    CHALLENGE_RESULTS,
+    CHECK_RESULTS,
+    FAILURE_REASONS,
+    OUTCOMES,
+    PROTECTION_BUCKETS,
+    Totals,
+)
 
 QUANTILES = (0.5, 0.95, 0.99)
 BREAKER_STATES = ("closed", "half_open", "open")
@@ -33,7 +41,14 @@ def figures(totals: Totals) -> dict[str, Any]:
         "origins_healthy": {labels[0]: int(value) for labels, value in totals.gauge("gateway_origin_healthy").items()},
         "latency_ms": {what: _quantiles_ms(totals, name) for what, name in LATENCIES.items()},
         "protection_histogram": _protection_histogram(totals),
+        "engine": _engine(totals),
     }
+
+
+def _engine(totals: Totals) -> dict[str, Any]:
+    """The embedded engine's counts; all 0 where none runs."""
+    found = engine_figures(totals)
+    return found | {"challenges": dict.fromkeys(CHALLENGE_RESULTS, 0) | found["challenges"]}
 
 
 def _quantiles_ms(totals: Totals, name: str) -> dict[str, float | None]:

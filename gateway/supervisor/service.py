@@ -180,7 +180,7 @@ class Supervisor:
     def _slot(self, kind: str, index: int | None) -> Slot:
         process = {
             "index": index or 0,
-            "engine_socket": f"{self._directory}/engine.sock",
+            "engine_socket": self._engine_socket,
             "engine_secret": self._engine_secret if kind == "engine" else None,
             "listener_fds": self._listener_fds if kind == "worker" else {},
             "drain_on_sigterm": kind == "worker",
@@ -343,6 +343,7 @@ class Supervisor:
             "reload": self._reloads.status(),
             "protection_mode": ", ".join(sorted({site.protection.mode for site in self.config.sites})),
             "protection_timeout_ms": round(self.config.protection.timeout * 1000, 3),
+            "engine": {"engine_socket": None if self._engine is None else self._engine_socket},
             "processes": [
                 {
                     "name": slot.name,
@@ -354,6 +355,11 @@ class Supervisor:
                 for slot in self._keeping
             ],
         }
+
+    @property
+    def _engine_socket(self) -> str:
+        """Where the embedded engine listens, for workers and for operators of this user."""
+        return f"{self._directory}/engine.sock"
 
     def _ready_workers(self) -> int:
         return sum(slot.state == "ready" for slot in self._workers)

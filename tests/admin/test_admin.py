@@ -21,7 +21,7 @@ from gateway.admin.service import State
 from gateway.config import Config, parse_config
 from gateway.config.address import parse_address
 from gateway.errors import GatewayError
-from gateway.metrics import FAILURE_REASONS, OUTCOMES, Metrics, Totals
+from gateway.metrics import CHALLENGE_RESULTS, FAILURE_REASONS, OUTCOMES, Metrics, Totals
 
 
 @dataclass
@@ -44,7 +44,7 @@ class ScriptedGateway:
         return self.entries
 
     def status(self) -> dict[str, Any]:
-        return {"version": "1"}
+        return {"version": "1", "engine": {"engine_socket": "/run/engine.sock"}}
 
 
 @dataclass
@@ -135,6 +135,38 @@ async def test_config_is_yaml_without_secrets(admin: StartAdmin) -> None:
     assert status == 200
     assert yaml.safe_load(text)["protection"]["timeout"]
     assert "s3cret" not in text and "k-secret" not in text and "***" in text
+
+
+async def test_status_has_a_section_of_the_embedded_engine(admin: StartAdmin) -> None:
+    running = await admin()
+    counted = running.gateway.metrics
+    counted.engine_decisions.values["automation", "block"] += 7
+    counted.engine_decisions.values["default", "allow"] += 90
+    counted.engine_decisions.values["request-rate", "limit"] += 8
+    counted.engine_visitors.values["library", "block"] += 7
+    counted.engine_challenges.values[("issued",)] += 2
+    counted.engine_dry_run.values["new-rule", "challenge"] += 3
+    counted.engine_sessions.values[("proved",)] = 5
+    counted.engine_overrides.values[()] = 1
+    counted.engine_store_up.values[()] = 0
+    counted.engine_store_errors.values[()] += 4
+    engine = json.loads((await running.ask("/status.json"))[2])["engine"]
+    assert engine == {
+        "engine_socket": "/run/engine.sock",
+        "decisions": {"block": 7, "allow": 90, "limit": 8},
+        "rules": {"automation": {"block": 7}, "default": {"allow": 90}, "request-rate": {"limit": 8}},
+        "top_rules": [
+            {"rule": "request-rate", "action": "limit", "count": 8},
+            {"rule": "automation", "action": "block", "count": 7},
+        ],
+        "dry_run": {"new-rule": {"challenge": 3}},
+        "visitors": {"library": {"block": 7}},
+        "challenges": dict.fromkeys(CHALLENGE_RESULTS, 0) | {"issued": 2},
+        "sessions": {"proved": 5},
+        "overrides": 1,
+        "store_up": False,
+        "store_errors": 4,
+    }
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/status.json", "/config", "/nowhere", "//metrics"])
