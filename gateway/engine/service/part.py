@@ -38,8 +38,10 @@ class EnginePart:
         if not path:
             raise EngineError("the supervisor named no engine_socket")
         secret = process.get("engine_secret")
-        runtime = EngineRuntime(config.engine, bytes.fromhex(secret) if secret else None)
-        server = ApiServer(runtime.api)
+        runtime = EngineRuntime(
+            config.engine, bytes.fromhex(secret) if secret else None, supervised=True, trusted=True
+        )
+        server = ApiServer(runtime.api, runtime.operator)
         sock = bind_unix(path)
         self._socket_file = (path, os.lstat(path).st_ino)
         await runtime.start()
@@ -92,8 +94,8 @@ class Standalone:
             raise ConfigError("engine.listen is null; `gateway engine` needs an address to listen on")
         address = str(listen.address)
         tls = None if listen.tls is None else tls_context(listen.tls.certificate, listen.tls.private_key)
-        runtime = EngineRuntime(engine)
-        server = ApiServer(runtime.api)
+        runtime = EngineRuntime(engine, supervised=False, trusted=address.startswith(UNIX))
+        server = ApiServer(runtime.api, runtime.operator)
         sock = bind(address)
         inode = os.lstat(address.removeprefix(UNIX)).st_ino if address.startswith(UNIX) else 0
         await runtime.start()

@@ -19,8 +19,10 @@ from gateway.engine.api import ChallengeTerms, ProtectionApi, Respondents, Terms
 from gateway.engine.bots.catalogue import Catalogue, load_catalogue
 from gateway.engine.keyring import Keyring
 from gateway.engine.policy.loading import LoadedPolicy, load_policy
+from gateway.engine.service.counts import Counts
 from gateway.engine.service.lookups import Lookups
 from gateway.engine.service.observer import DecisionObserver
+from gateway.engine.service.operator import Operator
 from gateway.engine.session import Sessions
 from gateway.engine.store import Store, store_of
 from gateway.errors import ConfigError
@@ -34,10 +36,11 @@ Signature = tuple[tuple[int, int, int] | None, ...]
 
 
 class EngineRuntime:
-    """`api` judges. Everything else is for who starts, reloads and ends it."""
+    """`api` judges, `operator` answers operators. Everything else is for who starts, reloads and ends it."""
 
-    def __init__(self, engine: Engine, secret: bytes | None = None) -> None:
-        """`secret`: signs where the configuration names none; None = a new one. Loads the catalogue (0.2 s of CPU).
+    def __init__(self, engine: Engine, secret: bytes | None = None, *, supervised: bool, trusted: bool) -> None:
+        """`secret`: signs where the configuration names none; None = a new one. `supervised`: `report` is called about
+        once a second; `trusted`: whoever can connect may do what an operator may. Loads the catalogue (0.2 s of CPU).
 
         Raises ConfigError for a policy, a store address or a list that cannot be used.
         """
@@ -64,6 +67,11 @@ class EngineRuntime:
             _terms(engine, self._loaded, self._secret), catalogue, respondents, self.observer, time.time
         )
         self.metrics.engine_policy_last_reload_successful.values[()] = 1
+        self._counts = Counts(self._collect, supervised=supervised)
+        self.operator = Operator(
+            store=self.store, counts=self._counts, status=self._status, keys=lambda: self.api.terms.keys,
+            trusted=trusted,
+        )  # fmt: skip
 
     async def start(self) -> None:
         """Connect the store, begin to watch and to fetch. Nothing that is not there yet is an error."""
@@ -101,6 +109,10 @@ class EngineRuntime:
 
     def report(self) -> tuple[Delta, list[dict[str, str]]]:
         """(what was counted since the last report, what is degraded now)."""
+        return self._counts.take(), self._degraded()
+
+    def _collect(self) -> Delta:
+        """Set the gauges from what is there, and hand out what was counted."""
         metrics, now_s = self.metrics, time.time()
         errors = self.store.errors
         metrics.engine_store_errors.values[()] += errors - self._store_errors
@@ -110,9 +122,9 @@ class EngineRuntime:
         counts = self.observer.sessions(now_s)
         for kind in ("visitor", "waited", "proved", "revoked"):
             metrics.engine_sessions.values[(kind,)] = counts[kind]
-        return metrics.take(), self._degraded()
+        return metrics.take()
 
-    def status(self) -> dict[str, Any]:
+    def _status(self) -> dict[str, Any]:
         """For people: which policy, store and lists are at work, and what is wrong with them."""
         return {
             "policy": {
