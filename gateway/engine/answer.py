@@ -1,6 +1,6 @@
 """The answers of the Protection API: an outcome in; status, headers and body out (the seed's "API responses").
 
-Every answer has `X-DataDomeResponse` equal to its status. A judged request gets the enriched headers, named in
+A judged request's answer has `X-DataDomeResponse` equal to its status. It gets the enriched headers, named in
 `X-DataDome-request-headers` for the origin's side; `X-DataDome-headers` names what is for the client: the cookie, and
 of a stopped request all that its page or JSON needs.
 """
@@ -72,8 +72,9 @@ def answer_outcome(outcome: Outcome, described: Described, *, x_set_cookie: bool
 
 
 def answer_refusal(status: int, reason: str) -> Answer:
-    """The answer to a call that was not judged. `reason` is for the operator of the module, in plain text."""
-    return Answer(status, [("X-DataDomeResponse", str(status)), *_PLAIN_TEXT], reason.encode("utf-8", "replace"))
+    """The answer to a call that was not judged. `reason` is for the operator of the module, in plain text. Without
+    X-DataDomeResponse it is no decision, which every module lets pass: some of them show visitors a 400 that has it."""
+    return Answer(status, [*_PLAIN_TEXT], reason.encode("utf-8", "replace"))
 
 
 def is_json(content_type: str) -> bool:

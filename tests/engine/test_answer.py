@@ -297,7 +297,6 @@ def test_refusal_says_why_in_plain_text() -> None:
     assert answer_refusal(400, "the Key field is missing") == Answer(
         400,
         [
-            ("X-DataDomeResponse", "400"),
             ("Content-Type", "text/plain; charset=utf-8"),
             ("X-Content-Type-Options", "nosniff"),
         ],

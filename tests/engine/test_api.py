@@ -135,7 +135,8 @@ def test_call_that_describes_nothing_is_refused_and_not_observed(body: bytes, co
     answer = make_api(OPEN, observer=seen).respond(Call(body, content_type))
 
     assert isinstance(answer, Answer)
-    assert (answer.status, dict(answer.headers)["X-DataDomeResponse"]) == (status, str(status))
+    assert answer.status == status
+    assert "X-DataDomeResponse" not in dict(answer.headers)  # no decision: some modules show visitors a 400 that has it
     assert seen.decided == []
 
 

@@ -152,7 +152,6 @@ async def test_script_that_speaks_json_gets_json(visit: Visit) -> None:
     assert "request_id" in orjson.loads(response.content)
 
 
-@pytest.mark.xfail(reason="the engine's 400 names itself in X-DataDomeResponse, which this module shows to visitors")
 async def test_wrong_key_lets_everybody_pass(visit: Visit, caplog: pytest.LogCaptureFixture) -> None:
     response = await visit(CURL, key="another")
 
