@@ -36,6 +36,7 @@ BOT_CLASSES = (
 PRESETS = ("permissive", "moderate", "aggressive")
 FIELDS = frozenset((*TEXTS, *INTEGERS, *NUMBERS)) - {"Key"}
 _WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_LIST_URL = re.compile(r"(?:https://|http://(?:127\.0\.0\.1|\[::1\]|localhost)[:/])[!-~]+")
 _WORD_EXPECTED = "a name of lower-case letters, digits, - and _ (at most 64)"
 MAX_RULES = 500
 
@@ -78,7 +79,8 @@ def _finding(value: object) -> str:
 
 
 def _list_url(value: object) -> str:
-    if isinstance(value, str) and re.fullmatch(r"https://[!-~]+", value):
+    """Where lists may come from: over TLS, or from this machine (gateway.engine.lookup.fetcher)."""
+    if isinstance(value, str) and _LIST_URL.fullmatch(value):
         return str(value)
     raise rejected("https://... in printable ASCII")
 
@@ -105,7 +107,16 @@ def _set_or_network(value: object) -> str:
     """Names of sets are looked up by the whole file; what can be no name must be a network, which has a . or a :"""
     if isinstance(value, str) and _WORD.fullmatch(value):
         return str(value)
+    if isinstance(value, str) and is_set_name(value):
+        raise rejected("an address, a network (10.0.0.0/8) or the name of a set")
     return str(_NETWORK.validate_python(value))
+
+
+def _redirect_status(value: object) -> int:
+    number = typed(value)
+    if number in (301, 302) and isinstance(number, int):
+        return number
+    raise rejected("301 or 302")
 
 
 _KEYS = ("client", "address", "session", "host", "path")
@@ -202,7 +213,7 @@ class Match(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         report([
-            Finding((key, index, "rate"), "a limit", "no rate here: a rule counts once, in the match itself")
+            Finding((key, index, "rate"), {}, "nothing here: a rule counts once, in the match itself")
             for key in ("any_of", "none_of") for index, inner in enumerate(getattr(self, key)) if inner.rate is not None
         ])  # fmt: skip
         return self
@@ -212,7 +223,7 @@ class Redirect(Section):
     """Where a visitor is sent."""
 
     to: Annotated[str, PlainValidator(_target)] = required("An absolute URL, or a path of the same site.")
-    status: Literal[301, 302] = setting(302, "301 (permanent) or 302.")
+    status: Annotated[Literal[301, 302], PlainValidator(_redirect_status)] = setting(302, "301 (permanent) or 302.")
 
 
 class Rule(Section):
@@ -238,23 +249,29 @@ class Rule(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        needs = {"rate_limit": "limit", "redirect": "redirect"}
-        found = [
-            Finding((key,), getattr(self, key), f"given for action {action}, and for no other")
-            for action, key in needs.items() if (getattr(self, key) is not None) != (self.action == action)
-        ]  # fmt: skip
+        found = [*self._unfitting()]
         if self.action != "tag" and (self.tags or self.add_score):
             found.append(Finding(("action",), self.action, "tag, because tags or add_score are given"))
         if self.action == "rate_limit" and self.match.rate is not None:
-            found.append(Finding(("match", "rate"), "a limit", "no rate here: rate_limit counts by its own limit"))
-        if self.action != "rate_limit" and "over" in self.model_fields_set:
-            found.append(Finding(("over",), self.over, "given for action rate_limit, and for no other"))
-        challenges = self.action == "challenge" or self.over == "challenge"
-        if self.without_javascript is not None and not challenges:
-            expected = "given where the rule challenges, and nowhere else"
-            found.append(Finding(("without_javascript",), self.without_javascript, expected))
+            found.append(Finding(("match", "rate"), {}, "nothing here: rate_limit counts by its own limit"))
         report(found)
         return self
+
+    def _unfitting(self) -> Iterator[Finding]:
+        """Keys that the action needs and has not, or has and does not need."""
+        none = f"nothing, since the action is {self.action}"
+        for action, key in (("rate_limit", "limit"), ("redirect", "redirect")):
+            given = getattr(self, key) is not None
+            if given and self.action != action:
+                yield Finding((key,), {}, none)
+            elif not given and self.action == action:
+                yield Finding((key,), None, f"a mapping of keys, since the action is {action}")
+        if self.action != "rate_limit" and "over" in self.model_fields_set:
+            yield Finding(("over",), self.over, none)
+        if self.without_javascript is not None and self.action != "challenge" and self.over != "challenge":
+            yield Finding(
+                ("without_javascript",), self.without_javascript, "nothing, since the rule does not challenge"
+            )
 
 
 class PolicyFile(Section):
