@@ -51,6 +51,7 @@ QUIET = 0.02
 START_PATIENCE_S = 20.0
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 COOKIE = re.compile(rb"\r\nset-cookie: datadome=([^;\r]+)", re.IGNORECASE)
+CORES = sorted(os.sched_getaffinity(0))
 ENGINE_CORE, GENERATOR_CORE = 0, 1
 
 Target = tuple[str, int] | str
@@ -96,8 +97,8 @@ def waited_s(pid: int) -> float:
 
 def pin(core: int) -> None:
     """This process to one core, if there are two."""
-    if len(os.sched_getaffinity(0)) > 1:
-        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[core]})
+    if len(CORES) > 1:
+        os.sched_setaffinity(0, {CORES[core]})
 
 
 def free_port() -> int:
