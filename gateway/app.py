@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,6 @@ from gateway.protection.client import ProtectionClient
 from gateway.server.listener import Server
 from gateway.server.site import Runtime
 from gateway.server.tls import server_contexts
-
-_GC_THRESHOLD = 50_000  # objects: a request leaves no cycle behind, so the default 700 only costs time
 
 
 class Worker:
@@ -190,9 +187,6 @@ class WorkerPart:
         self._worker = Worker(
             config, engine_socket=process.get("engine_socket"), listener_fds=process.get("listener_fds"))
         await self._worker.start()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_GC_THRESHOLD, 20, 50)
 
     async def reload(self, config: Config) -> None:
         await self.worker.reload(config)

@@ -72,8 +72,11 @@ def _hints(described: Described) -> str:
     Sec-Fetch-Site or Sec-Fetch-User outside the specification (Fetch Metadata 2)."""
     for field, legal in _LEGAL_HINTS:
         value = described.text(field)
-        if value and not legal.match(value):
+        if value and value not in legal:
             return "impossible client hints"
+    platform = described.text("SecCHUAPlatform")
+    if platform and not platform.startswith('"'):  # only its beginning: the field is cut at 32 bytes
+        return "impossible client hints"
     return ""
 
 
@@ -86,10 +89,9 @@ _CLIMBING_QUERY = re.compile(rf"{_TWO_DOTS}{_SLASH}{_SYSTEM_FILES.replace('/', _
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NEGOTIATION_FIELDS = ("Accept", "AcceptEncoding", "AcceptLanguage")
 _LEGAL_HINTS = (
-    ("SecCHUAMobile", re.compile(r"\?[01FT]\Z")),  # ?F and ?T in the first drafts
-    ("SecCHUAPlatform", re.compile(r'"')),  # only its beginning: the field is cut at 32 bytes
-    ("SecFetchSite", re.compile(r"(?:none|same-origin|same-site|cross-site)\Z")),
-    ("SecFetchUser", re.compile(r"\?[1FT]\Z")),
+    ("SecCHUAMobile", frozenset({"?0", "?1", "?F", "?T"})),  # ?F and ?T in the first drafts
+    ("SecFetchSite", frozenset({"none", "same-origin", "same-site", "cross-site"})),
+    ("SecFetchUser", frozenset({"?1", "?F", "?T"})),
 )
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from gateway.engine.keyring import MAC_BYTES, Binding, Keyring
+from gateway.engine.keyring import MAC_BYTES, REMEMBERED, Binding, Keyring
 
 Kind = Literal["none", "visitor", "waited", "proved", "revoked"]
 """`none`: no token, or none that counts here; `visitor`: known, nothing proved; `waited`: passed the challenge without
@@ -40,10 +41,11 @@ NO_SESSION = Session("none")
 class Sessions:
     """Writes and reads tokens. `lifetime_s`: how long one counts."""
 
-    __slots__ = ("_keyring", "lifetime_s")
+    __slots__ = ("_keyring", "_signed", "lifetime_s")
 
     def __init__(self, keyring: Keyring, lifetime_s: float) -> None:
         self._keyring = keyring
+        self._signed = lru_cache(maxsize=REMEMBERED)(self._verify)
         self.lifetime_s = lifetime_s
 
     def open(self, kind: Kind, now_s: float, entropy: Callable[[int], bytes]) -> Session:
@@ -59,18 +61,20 @@ class Sessions:
         """The session of a token; NO_SESSION if it is none of ours, is expired, or was given to somebody else."""
         if len(token) != TOKEN_CHARACTERS:
             return NO_SESSION
+        session = self._signed(token, binding)
+        return session if now_s - self.lifetime_s < session.issued_s <= now_s + SKEW_S else NO_SESSION
+
+    def _verify(self, token: str, binding: Binding) -> Session:
+        """The session of a token, whenever it was issued. Remembered: visitors come back, 0.3 us instead of 5."""
         try:
             raw = urlsafe_b64decode(token)
         except (Error, ValueError):  # not base64, not ASCII
             return NO_SESSION
         body, mac = raw[:_BODY_BYTES], raw[_BODY_BYTES:]
         kind = _KINDS.get(raw[0]) if len(mac) == MAC_BYTES else None
-        issued_s = int.from_bytes(body[1:5], "big")
-        if kind is None or not now_s - self.lifetime_s < issued_s <= now_s + SKEW_S:
+        if kind is None or not self._keyring.verify(_message(body, binding), mac):
             return NO_SESSION
-        if not self._keyring.verify(_message(body, binding), mac):
-            return NO_SESSION
-        return Session(kind, urlsafe_b64encode(body[5:]).decode(), issued_s)
+        return Session(kind, urlsafe_b64encode(body[5:]).decode(), int.from_bytes(body[1:5], "big"))
 
     def is_due(self, session: Session, now_s: float) -> bool:
         """True if a visitor's session is past half of its life, so that a new token should be written. What was proved

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from gateway import logs
+from gateway.control import settle_heap
 from gateway.engine.service.listener import UNIX, bind, bind_unix, remove_socket_file, tls_context
 from gateway.engine.service.runtime import EngineRuntime
 from gateway.engine.service.server import ApiServer
@@ -100,6 +101,7 @@ class Standalone:
         inode = os.lstat(address.removeprefix(UNIX)).st_ino if address.startswith(UNIX) else 0
         await runtime.start()
         await server.listen(sock, tls)
+        settle_heap()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload, runtime)
         log.info("serving the Protection API", address=address, tls=tls is not None)
         await self._stop.wait()
