@@ -39,6 +39,7 @@ OUTCOMES = (
 CHECK_RESULTS = ("allow", "block", "redirect", "error")
 CHALLENGE_RESULTS = (
     "issued", "proved", "waited", "malformed", "forged", "future", "expired", "early", "unsolved", "replayed",
+    "limited",
 )  # fmt: skip
 FAILURE_REASONS = (
     "timeout", "connect", "reset", "protocol", "integrity", "status", "unauthorized", "oversized", "breaker_open",

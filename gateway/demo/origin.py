@@ -97,6 +97,7 @@ class SampleSite:
         app.add_routes(
             [
                 web.get("/", self.page),
+                web.get("/challenge", self.page),
                 web.get("/style.css", self.style),
                 web.get("/favicon.ico", self.no_icon),
                 web.get("/api/echo", self.echo),

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gateway.config import parse_config
@@ -17,6 +18,7 @@ from gateway.healthcheck import readiness
 
 HOST = "127.0.0.1"
 
+POLICY = Path(__file__).with_name("policy.yaml")
 READY_POLL_INTERVAL_S = 0.1
 READY_PATIENCE_S = 30.0
 """Starting takes about one second; whoever waits this long gets the last answer of /readyz instead of the URLs."""
@@ -71,6 +73,7 @@ def configuration(ports: Ports, origin_port: int) -> dict[str, Any]:
         "drain_timeout": "2s",
         "sites": [{"name": "demo", "hosts": ["*"], "origin": {"servers": [f"http://{HOST}:{origin_port}"]}}],
         "protection": {"endpoint": "embedded", "key": "demo"},
+        "engine": {"policy": str(POLICY)},
         "admin": {"address": f"{HOST}:{ports.admin}"},
         "logging": {"level": "warning", "format": "console"},
     }
@@ -89,6 +92,7 @@ def announcement(ports: Ports) -> str:
 The gateway is ready. It protects a sample origin.
 
   {url}    the protected site: open it in a browser
+  {url}challenge    a page that asks for a challenge first
   {admin}/    the admin side: /metrics /readyz /config /status.json
 
 Three commands to try in another terminal:

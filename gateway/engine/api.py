@@ -29,12 +29,16 @@ from gateway.engine.challenge.token import (
 from gateway.engine.keyring import Binding, Keyring
 from gateway.engine.override import NO_OVERRIDES, Overrides
 from gateway.engine.policy.judge import Policy
-from gateway.engine.question import Count, Identify, Question, Reply, Respondent, Signed, Spend
+from gateway.engine.question import Count, Counted, Identify, Question, Reply, Respondent, Signed, Spend
 from gateway.engine.request import Request
 from gateway.engine.session import Session, Sessions
 from gateway.engine.verdict import Identity, Verdict, identity
 from gateway.engine.wire import Described, decode
 from gateway.errors import CallRefused
+
+PASSES = (60, 60.0, 120)
+"""Challenges that one address may pass: requests, seconds, burst. Work is cheap for a machine: without a bound, one
+address would collect sessions, each with limits of its own. An office behind one address passes them once a day."""
 
 OVERRIDE_RULES = {"block": "override-block", "allow": "override-allow"}
 
@@ -49,7 +53,8 @@ class Call(NamedTuple):
 
 class Decided(NamedTuple):
     """One judged request, for counters and logs. `presented`: what became of a proof or a step that was shown:
-    `proved`, `waited`, or why it was refused; "" if none was."""
+    `proved`, `waited`, or why it was refused (a Reason of the token, `replayed`, or `limited`: too many of this
+    address); "" if none was."""
 
     request: Request
     verdict: Verdict
@@ -187,7 +192,10 @@ class _Visit:
         presented = request.described.text("ClientID")
         shown = self._check(presented)
         if isinstance(shown, Passed):
-            if (yield Spend(shown.id, shown.ttl_s)):
+            passes = yield Count(f"challenge-passes|{request.where.group}", *PASSES)
+            if not cast(Counted, passes).allowed:
+                self._presented = "limited"
+            elif (yield Spend(shown.id, shown.ttl_s)):
                 self._presented = shown.kind
                 self._open(shown.kind)
             else:

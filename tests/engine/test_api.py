@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.engine.answer import Answer
-from gateway.engine.api import Call, ProtectionApi, Respondents
+from gateway.engine.api import PASSES, Call, ProtectionApi, Respondents
 from gateway.engine.challenge.solver import solve
 from gateway.engine.challenge.token import LIFETIME_S
 from gateway.engine.keyring import Keyring
@@ -274,6 +274,22 @@ def test_proof_holds_for_its_time(later_s: float, presented: str) -> None:
     engine.ask(proof)
 
     assert engine.last[2] == presented
+
+
+def test_address_passes_a_bounded_number_of_challenges_for_a_while() -> None:
+    """Else one address would collect sessions, each with limits of its own."""
+    engine = Engine()
+    for _ in range(PASSES[2]):
+        engine.ask(engine.proof(IP="203.0.113.7"), IP="203.0.113.7")
+        assert engine.session == "proved"
+
+    engine.ask(engine.proof(IP="203.0.113.7"), IP="203.0.113.7")
+    assert (engine.last, engine.session) == (("challenge", "ask", "limited"), "none")
+    engine.ask(engine.proof(IP="198.51.100.9"), IP="198.51.100.9")
+    assert engine.session == "proved"
+    engine.now_s += PASSES[1] / PASSES[0]
+    engine.ask(engine.proof(IP="203.0.113.7"), IP="203.0.113.7")
+    assert engine.session == "proved"
 
 
 def test_proof_that_solves_nothing_is_refused() -> None:

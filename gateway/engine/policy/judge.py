@@ -141,12 +141,12 @@ def _count(rule: str, limit: Limit, request: Request) -> Count:
 
 
 def _value(key: str, request: Request) -> str:
-    """What is counted on its own. A session that has proved nothing is thrown away and made anew at no cost, so it is
-    no client."""
+    """What is counted on its own. A session that cost no work is thrown away and made anew as one likes, so it is no
+    client."""
+    session = request.session
+    if (key == "client" and session.kind == "proved") or (key == "session" and session.id):
+        return session.id
     if key in ("client", "session"):
-        session = request.session
-        if session.kind in ("proved", "waited") or (key == "session" and session.id):
-            return session.id
         return request.where.group
     if key == "address":
         return request.where.group

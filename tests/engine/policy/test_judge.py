@@ -161,6 +161,7 @@ def test_rate_limit_over_the_limit_does_what_over_says() -> None:
         ("client", {"IP": "203.0.113.7"}, None, "203.0.113.7"),
         ("client", {"IP": "2001:db8:0:7::1"}, None, "20010db800000007/64"),
         ("client", {"IP": "203.0.113.7"}, Session("visitor", "abcdefghijkl"), "203.0.113.7"),
+        ("client", {"IP": "203.0.113.7"}, Session("waited", "abcdefghijkl"), "203.0.113.7"),
         ("client", {"IP": "203.0.113.7"}, Session("proved", "abcdefghijkl"), "abcdefghijkl"),
         ("address", {"IP": "203.0.113.7"}, Session("proved", "abcdefghijkl"), "203.0.113.7"),
         ("session", {"IP": "203.0.113.7"}, Session("visitor", "abcdefghijkl"), "abcdefghijkl"),

@@ -22,7 +22,7 @@ from gateway.errors import ConfigError
 
 MODERATE = [
     "absurd-request", "fake-crawler", "unconfirmed-crawler", "search-engine", "ai-assistant", "signed-agent",
-    "helper-rate", "helper", "automation", "suspicious-browser", "request-rate",
+    "helper-rate", "helper", "automation", "suspicious-browser", "address-rate", "request-rate",
 ]  # fmt: skip
 
 
