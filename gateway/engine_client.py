@@ -147,7 +147,8 @@ def _pinned(sock: socket.socket, file: str, authority: str) -> socket.socket:
     if wrapped.getpeercert(binary_form=True) != _first_certificate(file):
         wrapped.close()
         raise EngineRefused(
-            f"{authority} presents another certificate than {file}; it may have been renewed and not reloaded")
+            f"{authority} presents another certificate than {file}; it may have been renewed and not reloaded"
+        )
     return wrapped
 
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from gateway.__main__ import main
+from gateway.replay import read_policy, rule_rows
 
 VALID = """\
 sites:
@@ -53,6 +54,12 @@ def test_help_is_done(capsys: pytest.CaptureFixture[str]) -> None:
         (["-t", "-c", "x", "show", "-c", "y"], "Invalid value: -t and -c before 'show' mean nothing"),
         (["explain", "-c", "x", "--ip", "1.2.3", "http://a/"], "Invalid value for '--ip': '1.2.3' is not an IPv4 or"),
         (["explain", "-c", "x", "-H", "foo", "http://a/"], "Invalid value: 'foo' is not 'Name: value'"),
+        (["engine"], "Missing option '--config' / '-c'."),
+        (["engine", "-c", "x", "list", "-c", "x"], "Invalid value: -c before 'list' means nothing; put it after it"),
+        (["engine", "list"], "Missing option '--config' / '-c'."),
+        (["engine", "check"], "Missing argument 'POLICY'."),
+        (["engine", "explain", "moderate", "x", "--format", "yaml"], "Invalid value for '--format': "),
+        (["engine", "explain", "moderate", "x", "--session", "revoked"], "Invalid value for '--session': "),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(
@@ -116,6 +123,99 @@ def test_run_on_taken_port_is_one_line_and_exit_code_1(config: Path) -> None:
     assert complaint.startswith("gateway: ") and str(port) in complaint
 
 
+POLICY = """\
+preset: permissive
+rules:
+  - {name: office, action: allow, match: {address: 203.0.113.0/24}}
+  - {name: shy, action: challenge, match: {path: ^/admin}, dry_run: true}
+"""
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY)
+    return file
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    file = tmp_path / "access.log"
+    line = '203.0.113.9 - - [21/Nov/2026:10:00:0{} +0000] "GET /admin HTTP/1.1" 200 512 "-" "curl/8.9.1"\n'
+    file.write_text("".join(line.format(second) for second in range(3)) + "nonsense\n")
+    return file
+
+
+def test_engine_check_lists_the_rules_in_force(capsys: pytest.CaptureFixture[str], policy: Path) -> None:
+    assert main(["engine", "check", str(policy)]) == 0
+    ok, _, *rows = capsys.readouterr().out.splitlines()
+    assert ok == f"{policy}: ok"
+    assert [row.split() for row in rows[:3]] == [
+        ["1", "office", "allow", "file"],
+        ["2", "shy", "challenge", "file", "dry", "run"],
+        ["3", "absurd-request", "block", "preset", "permissive"],
+    ]
+
+
+def test_engine_check_says_every_problem_with_its_line(capsys: pytest.CaptureFixture[str], policy: Path) -> None:
+    policy.write_text("preset: moderat\nrules:\n  - {name: a, action: stop}\n  - {name: a, action: allow}\n")
+    assert main(["engine", "check", str(policy)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    first, second = printed.err.removeprefix("gateway: ").splitlines()
+    assert first.startswith(f"{policy}:1: preset: got 'moderat'; expected ")
+    assert second.startswith(f"{policy}:3: rules[0].action: got 'stop'; expected ")
+
+
+def test_engine_explain_of_a_log_shows_counts_and_differences(
+    capsys: pytest.CaptureFixture[str], policy: Path, log: Path
+) -> None:
+    assert main(["engine", "explain", "moderate", str(log), "--against", str(policy)]) == 0
+    printed = capsys.readouterr()
+    assert "3 of 4 lines (combined: 3)" in printed.out
+    assert "1: no known format (1)" in printed.out
+    assert "3 of 3 requests get another action; 0 the same by another rule" in printed.out
+    (change,) = [line for line in printed.out.splitlines() if line.startswith("block (automation)")]
+    assert change.split() == "block (automation) allow (office) 3 3 x 203.0.113.9 GET /admin curl/8.9.1".split()
+    assert printed.err == ""  # no progress where nobody watches
+
+
+def test_engine_explain_in_json_has_the_same(capsys: pytest.CaptureFixture[str], policy: Path, log: Path) -> None:
+    assert main(["engine", "explain", "moderate", str(log), "--against", str(policy), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["lines"], found["judged"], found["unreadable"]) == (4, 3, {"no known format": 1})
+    assert found["changes"] == [
+        {
+            "before": {"rule": "automation", "action": "block"},
+            "after": {"rule": "office", "action": "allow"},
+            "requests": 3,
+            "examples": [{"requests": 3, "address": "203.0.113.9", "user_agent": "curl/8.9.1", "first": "GET /admin"}],
+        }
+    ]
+
+
+def test_engine_explain_of_a_payload_shows_every_rule_and_escapes_what_visitors_wrote(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "payload.json"
+    file.write_text(json.dumps({"IP": "203.0.113.9", "Method": "GET", "Request": "/", "UserAgent": "curl/8\x1b[2J"}))
+    assert main(["engine", "explain", "moderate", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert "block, by the rule absurd-request" in printed
+    assert "user agent with control characters; true holds" in printed
+    assert "curl/8\\x1b[2J" in printed and "\x1b" not in printed
+    assert printed.count("not reached") == len(rule_rows(read_policy("moderate"))) - 1
+
+
+def test_engine_explain_of_nothing_readable_is_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("hello\n")
+    assert main(["engine", "explain", "moderate", str(file)]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"gateway: {file}: got 1 lines and no request in them (no known format: 1)")
+    assert printed.count("\n") == 1
+
+
 def test_healthcheck_of_nobody_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         address = f"127.0.0.1:{closed.getsockname()[1]}"
@@ -135,7 +235,8 @@ def test_run_loads_nothing_that_only_other_commands_need() -> None:
     """The supervisor stays in memory for months."""
     program = (
         "import sys, gateway.cli, gateway.config, gateway.supervisor\n"
-        "print(*sorted({'rich', 'gateway.terminal', 'gateway.demo', 'gateway.explain'} & set(sys.modules)))"
+        "others = {'rich', 'redis', 'gateway.terminal', 'gateway.demo', 'gateway.explain', 'gateway.replay'}\n"
+        "print(*sorted(others & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout == "\n"

@@ -66,7 +66,8 @@ def _time_s(text: str) -> float | None:
     zone = timezone(-offset if sign == "-" else offset) if offset < timedelta(hours=24) else UTC
     try:
         moment = datetime(
-            int(year), MONTHS.index(match[2]) + 1, int(day), int(hour), int(minute), int(second), tzinfo=zone)
+            int(year), MONTHS.index(match[2]) + 1, int(day), int(hour), int(minute), int(second), tzinfo=zone
+        )
     except ValueError:
         return None
     return moment.timestamp()

@@ -13,7 +13,9 @@ nobody looks for what is missing.
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, NamedTuple, cast, get_args
 
 import orjson
@@ -22,7 +24,7 @@ from gateway.engine.bots.catalogue import Catalogue
 from gateway.engine.browser import FINDINGS, Inspection
 from gateway.engine.network import place
 from gateway.engine.request import Request
-from gateway.engine.session import NO_SESSION, Kind, Session
+from gateway.engine.session import ID_BYTES, NO_SESSION, Kind, Session
 from gateway.engine.wire import JSON, TEXTS, Described, Value, decode
 from gateway.errors import CallRefused
 from gateway.replay.combined import parse_combined
@@ -63,14 +65,22 @@ class PastRequest(Request):
     __slots__ = ("_then",)
 
     def __init__(self, entry: Entry, catalogue: Catalogue, session: Session | None = None) -> None:
-        """`session`: of everybody of whom the entry says nothing."""
+        """`session`: of everybody of whom the entry says nothing. One without an id gets that of its visitor, address
+        and user agent together, so that sessions are counted each for itself."""
         super().__init__(entry.described, catalogue)
         self.session = entry.session or session or NO_SESSION
+        if self.session.kind != "none" and not self.session.id:
+            self.session = self.session._replace(id=_visitor_id(self.where.text, self.user_agent))
         self._then = entry.inspection
 
     @property
     def inspection(self) -> Inspection:
         return super().inspection if self._then is None else self._then
+
+
+def _visitor_id(address: str, user_agent: str) -> str:
+    digest = blake2b(f"{address} {user_agent}".encode("utf-8", "surrogatepass"), digest_size=ID_BYTES).digest()
+    return urlsafe_b64encode(digest).decode()
 
 
 def parse_line(line: bytes) -> Entry | Unread:
@@ -82,10 +92,10 @@ def parse_line(line: bytes) -> Entry | Unread:
         fields = orjson.loads(line)
     except orjson.JSONDecodeError:
         return Unread("broken JSON")
-    if "client_ip" in fields and "rule" in fields:
-        return _decision(fields)
     if "client_ip" in fields and "target" in fields:
         return _access(fields)
+    if "client_ip" in fields and "action" in fields:
+        return _decision(fields)
     if not fields.keys().isdisjoint(TEXTS):
         return _payload(line)
     return Unread("JSON of another kind")
@@ -101,7 +111,7 @@ def _payload(line: bytes) -> Entry | Unread:
 
 
 def _access(fields: dict[str, Any]) -> Entry | Unread:
-    if fields.get("outcome") in UNASKED:
+    if str(fields.get("outcome")) in UNASKED:
         return Unread(f"the gateway asked nobody about it: {fields['outcome']}", is_readable=True)
     return _entry("access", fields, fields["target"])
 
@@ -110,7 +120,8 @@ def _decision(fields: dict[str, Any]) -> Entry | Unread:
     entry = _entry("decision", fields, fields.get("path"))
     if isinstance(entry, Unread):
         return entry
-    names = tuple(name for name in fields.get("findings") or () if name in FINDINGS)
+    findings = fields.get("findings")
+    names = tuple(name for name in map(str, findings if isinstance(findings, list) else ()) if name in FINDINGS)
     score = min(100, sum(FINDINGS[name].weight for name in names))
     kind, id = fields.get("session_kind"), fields.get("session")
     known = kind in get_args(Kind)

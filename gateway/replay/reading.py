@@ -69,7 +69,8 @@ class Source:
             return sys.stdin.buffer
         file = open(name, "rb")
         if file.peek(2)[:2] == GZIP:
-            return cast(IO[bytes], gzip.GzipFile(fileobj=file))
+            file.close()
+            return cast(IO[bytes], gzip.open(name, "rb"))
         self.size_bytes = os.fstat(file.fileno()).st_size or None
         return file
 
