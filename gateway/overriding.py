@@ -16,7 +16,8 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from gateway.config import Config
 from gateway.engine.override import Override, parse_subject
-from gateway.engine.store import MEMORY, ValkeyStore, store_of
+from gateway.engine.store import MEMORY, store_of
+from gateway.engine.store.valkey import ValkeyStore
 from gateway.engine_client import RunningEngine, find_engine
 
 Result = TypeVar("Result")

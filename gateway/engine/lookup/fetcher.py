@@ -12,13 +12,14 @@ import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
 from types import TracebackType
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import aiohttp
-from yarl import URL
 
 from gateway import __version__
 from gateway.errors import FetchFailed
+
+if TYPE_CHECKING:
+    import aiohttp
 
 MAX_BYTES = 4 * 1024 * 1024  # the largest list in use has 60 KiB
 TIMEOUT_S = 10.0
@@ -64,6 +65,8 @@ class Fetcher:
 
     async def fetch(self, url: str, *, etag: str = "", redirects: int = MAX_REDIRECTS) -> Document:
         """The document, or that it is still the one with that ETag. Raises FetchFailed for anything else."""
+        import aiohttp  # 10 MiB that an engine which fetches nothing does not need
+
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._follow(url, etag, redirects)
@@ -87,6 +90,8 @@ class Fetcher:
         await self.close()
 
     async def _follow(self, url: str, etag: str, redirects: int) -> Document:
+        from yarl import URL
+
         https_only = url.startswith("https:")
         for _ in range(redirects + 1):
             if not is_fetchable(url) or (https_only and not url.startswith("https:")):
@@ -99,6 +104,8 @@ class Fetcher:
         raise FetchFailed(f"redirected over {redirects} times, at last to {_shown(url)}")
 
     def _client(self) -> aiohttp.ClientSession:
+        import aiohttp
+
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=8, ssl=self._tls if self._tls is not None else True)
             self._session = aiohttp.ClientSession(

@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.engine.override import Override, Overrides
 from gateway.engine.question import Counted, Question
 from gateway.engine.store.address import parse_address
 from gateway.engine.store.memory import CAPACITY, MemoryStore
-from gateway.engine.store.valkey import ValkeyStore
 from gateway.errors import ConfigError
 
-__all__ = ["MEMORY", "MemoryStore", "Store", "ValkeyStore", "store_of"]
+if TYPE_CHECKING:
+    from gateway.engine.store.valkey import ValkeyStore
+
+__all__ = ["MEMORY", "MemoryStore", "Store", "store_of"]
 
 MEMORY = "memory"
 
@@ -60,6 +62,8 @@ def store_of(
     """
     if url == MEMORY:
         return MemoryStore(capacity)
+    from gateway.engine.store.valkey import ValkeyStore  # 10 MiB that an engine of its own does not need
+
     address = parse_address(url)
     if ca is not None and not address.tls:
         raise ConfigError(f"the store's authorities: got {ca!r:.100}; expected none, since {address} is without TLS")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from valkey_server import ValkeyServer
 
-from gateway.engine.store import ValkeyStore, store_of
+from gateway.engine.store import store_of
+from gateway.engine.store.valkey import ValkeyStore
 
 PATIENT_S = 10.0  # of a question: a busy machine is no failure of the store
 

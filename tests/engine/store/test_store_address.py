@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from conftest import Certificates
 
-from gateway.engine.store import MemoryStore, ValkeyStore, store_of
+from gateway.engine.store import MemoryStore, store_of
 from gateway.engine.store.address import Address, parse_address
+from gateway.engine.store.valkey import ValkeyStore
 from gateway.errors import ConfigError
 
 

@@ -14,7 +14,8 @@ from valkey_server import ValkeyServer, needs_server
 from gateway.engine.network import place
 from gateway.engine.override import Override
 from gateway.engine.question import Count, Counted, Question, Spend
-from gateway.engine.store import ValkeyStore, link, valkey
+from gateway.engine.store import link, valkey
+from gateway.engine.store.valkey import ValkeyStore
 from gateway.errors import StoreError
 
 pytestmark = needs_server

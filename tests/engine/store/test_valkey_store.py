@@ -16,7 +16,7 @@ from valkey_server import ValkeyServer, needs_server
 from gateway.engine.network import place
 from gateway.engine.override import MAX_OVERRIDES, Override
 from gateway.engine.question import Count, Counted, Identify, Question, Spend
-from gateway.engine.store import ValkeyStore
+from gateway.engine.store.valkey import ValkeyStore
 from gateway.errors import OverrideError
 
 pytestmark = needs_server
