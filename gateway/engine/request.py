@@ -13,7 +13,8 @@ from gateway.engine.session import NO_SESSION, Session
 from gateway.engine.wire import Described
 
 HEADLESS = Signature("HeadlessChrome", "headless", None)
-USER_AGENT_CHARACTERS = 768  # the contract's limit; the catalogue remembers what it is asked, and nothing longer
+USER_AGENT_CHARACTERS = 768  # the contract's limit; what is remembered by it (classes, bindings) holds nothing longer
+HOST_CHARACTERS = 512  # the contract's limit
 
 
 class Request:
@@ -101,5 +102,6 @@ class Request:
         return self._absurdity or ""
 
     def binding(self, *, to_address: bool) -> Binding:
-        """Whom a session or a proof of this visitor is bound to."""
-        return Binding(self.host, self.where.prefix if to_address else "", self.user_agent)
+        """Whom a session or a proof of this visitor is bound to; cut like the contract cuts, since it is remembered."""
+        prefix = self.where.prefix if to_address else ""
+        return Binding(self.host[:HOST_CHARACTERS], prefix, self.user_agent[:USER_AGENT_CHARACTERS])

@@ -301,6 +301,17 @@ def test_proof_that_solves_nothing_is_refused() -> None:
     assert engine.last == ("challenge", "ask", "unsolved")
 
 
+@pytest.mark.parametrize(("score", "difficulty"), [(0, 12), (24, 12), (25, 13), (50, 14), (100, 15)])
+def test_challenge_is_harder_for_who_has_a_score(score: int, difficulty: int) -> None:
+    tag = f"{{name: tag, action: tag, add_score: {score}}}"
+    engine = Engine(f"preset: none\nrules: [{tag}, {{name: ask, action: challenge}}]")
+
+    page = engine.ask()
+
+    assert f'data-difficulty="{difficulty}"' in page.body.decode()
+    assert engine.ask(proof_of(page)).status == 200
+
+
 def test_accepted_proof_of_a_visitor_over_a_limit_is_not_lost() -> None:
     engine = Engine(f"{ASK[:-1]}, {{name: slow, action: rate_limit, limit: {{requests: 1, per: 1h, by: address}}}}]")
     engine.ask(engine.proof())  # the only request of the hour
@@ -641,10 +652,12 @@ class Held:
 
     def __init__(self) -> None:
         self.asked: asyncio.Queue[tuple[Question, asyncio.Future[Reply]]] = asyncio.Queue()
+        self.times_s: set[float] = set()
 
     def answer(self, question: Question, now_s: float) -> Awaitable[Reply]:
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self.asked.put_nowait((question, future))
+        self.times_s.add(now_s)
         return future
 
 
@@ -715,6 +728,7 @@ async def test_reply_that_comes_late_leaves_nothing_in_another_request() -> None
     third, third_reply = await store.asked.get()
     third_reply.set_result(MemoryStore(clock=lambda: NOW_S).answer(third, NOW_S))
 
+    assert store.times_s == {NOW_S}
     assert (await slow_task).status == 403  # by the terms, overrides and time under which it came
     assert engine.last == ("challenge", "ask", "")
     told = [(decided.request.where.text, decided.request.path) for decided in engine.seen.decided]

@@ -25,6 +25,7 @@ from gateway.engine.path import normalised
         ("/a%2Fb", "/a/b"),
         ("/a%5cb", "/a/b"),
         ("\\a\\b", "/a/b"),
+        ("/a\\b", "/a/b"),
         ("/a/./b", "/a/b"),
         ("/a/../b", "/b"),
         ("/../../b", "/b"),

@@ -113,6 +113,12 @@ def test_score_is_that_of_the_inspection_and_what_rules_added_100_at_most() -> N
     assert asked.score == 100
 
 
+def test_binding_is_no_longer_than_what_the_contract_describes() -> None:
+    asked = request(Host="h" * 20_000, UserAgent="u" * 20_000)
+
+    assert asked.binding(to_address=False) == Binding("h" * 512, "", "u" * 768)
+
+
 def test_binding_is_site_network_and_user_agent() -> None:
     asked = request(Host="Shop.example:443", IP="203.0.113.7", UserAgent=CHROME)
 

@@ -103,6 +103,23 @@ def test_text_that_is_no_token_is_none(text: str) -> None:
     assert SESSIONS.read(text, BINDING, NOW_S) == NO_SESSION
 
 
+def test_token_has_one_spelling() -> None:
+    word = token()
+
+    for junk in ("!", "\n", " ", "=", "."):
+        assert SESSIONS.read(word[:20] + junk + word[20:], BINDING, NOW_S) == NO_SESSION
+        assert SESSIONS.read(word + junk * 4, BINDING, NOW_S) == NO_SESSION
+
+
+def test_token_that_was_read_before_still_expires_and_belongs_to_one_visitor() -> None:
+    word = token()
+    assert SESSIONS.read(word, BINDING, NOW_S).kind == "proved"
+
+    assert SESSIONS.read(word, BINDING, NOW_S + LIFE_S) == NO_SESSION
+    assert SESSIONS.read(word, BINDING._replace(site="other.example"), NOW_S) == NO_SESSION
+    assert SESSIONS.read(word, BINDING, NOW_S).kind == "proved"
+
+
 @given(st.text(min_size=40, max_size=40))
 def test_any_text_is_read_without_raising(text: str) -> None:
     assert SESSIONS.read(text, BINDING, NOW_S) == NO_SESSION

@@ -141,7 +141,7 @@ def _host(patterns: tuple[str, ...]) -> Condition:
 def _host_matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     exact = frozenset(pattern for pattern in patterns if not pattern.startswith("*"))
     endings = tuple(pattern[1:] for pattern in patterns if pattern.startswith("*"))  # "" of "*": any
-    return lambda host: host in exact or (bool(endings) and host.endswith(endings))
+    return lambda host: host in exact or host.endswith(endings)
 
 
 def _address(names: tuple[str, ...], sets: Mapping[str, NamedSet]) -> Condition:

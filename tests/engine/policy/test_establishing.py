@@ -95,9 +95,18 @@ def test_signature_that_nobody_could_check_leaves_a_person_a_person() -> None:
     assert [type(question) for question in questions] == [Signed]
 
 
+def test_signature_is_asked_about_with_what_it_may_cover() -> None:
+    asked = request(**SIGNATURE, Protocol="HTTPS", Method="POST", Host="Shop.example:8443", Request="/a/../b?c")
+    rules = policy("preset: none\nrules: [{name: a, match: {signed_by: '*'}, action: block}]")
+
+    assert judge(rules, asked)[1] == [
+        Signed("POST", "https", "Shop.example:8443", "/a/../b?c", *SIGNATURE.values())
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("missing", ["Signature", "SignatureInput"])
 def test_half_a_signature_is_not_asked_about(missing: str) -> None:
-    _, questions = judge(policy(), request(**{**SIGNATURE, missing: None}))
+    _, questions = judge(policy(), request(**BROWSER, **{**SIGNATURE, missing: None}))
 
     assert not any(isinstance(question, Signed) for question in questions)
 
