@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import app
+from gateway.cli import app, engine_app
 from gateway.config import load_config, settings_table
 from gateway.metrics import FAILURE_REASONS, OUTCOMES, metrics_table
 
@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 # What a checkout has at its top: the first segment of every path that the README names.
-TOP = "config|gateway|loadtests|tests"
+TOP = "config|docs|gateway|loadtests|tests"
 CHANGE_KINDS = ("Security", "Removed", "Deprecated", "Added", "Changed", "Fixed")
 
 
@@ -78,20 +78,26 @@ def test_readme_table_is_what_the_code_says(name: str, expected: str) -> None:
         pytest.fail(f"what belongs between <!-- {name} --> and <!-- /{name} -->:\n\n{expected}\n", pytrace=False)
 
 
+def command_names() -> set[str]:
+    """`run`, `engine`, `engine check`, ..."""
+    names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    return names | {"engine"} | {f"engine {command.name}" for command in engine_app.registered_commands}
+
+
 def test_readme_commands_names_every_command_and_no_other() -> None:
-    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    assert set(re.findall(r"^\| `gateway (\w+)", section("Commands"), re.MULTILINE)) == commands
+    named = re.findall(r"^\| `gateway ((?:engine )?[a-z]+)", section("Commands"), re.MULTILINE)
+    assert len(named) == len(set(named))
+    assert set(named) == command_names()
 
 
 def test_readme_code_uses_only_commands_that_exist() -> None:
-    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     used = set(re.findall(r"(?:^|[ /`])gateway ([a-z]+)(?= |$|`)", "\n".join(code_blocks("sh")), re.MULTILINE))
-    assert used and used <= commands
+    assert used and used <= command_names()
 
 
 def test_readme_make_targets_exist() -> None:
-    targets = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"(?:`|^)make ([a-z]+)", README, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", README, re.MULTILINE))
     assert {"demo", "test"} <= named <= targets
 
 
@@ -119,13 +125,15 @@ def test_readme_anchors_exist() -> None:
 def test_readme_source_tree_names_every_module_of_the_package() -> None:
     package = ROOT / "gateway"
     modules = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
-    expected = modules | {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
-    assert set(re.findall(r"`gateway/([\w.]+/?)`", section("The source tree"))) == expected
+    expected = modules | {f"{path.parent.relative_to(package)}/" for path in package.glob("*/__init__.py")}
+    expected |= {f"engine/{path.parent.name}/" for path in package.glob("engine/*/__init__.py")}
+    assert set(re.findall(r"`gateway/([\w.]+/?(?:\w+/)?)`", section("The source tree"))) == expected
 
 
 @pytest.mark.parametrize("text", code_blocks("yaml"), ids=lambda text: text.partition("\n")[0][:40])
 def test_readme_yaml_example_is_valid(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROTECTION_API_KEY", "a-key")
+    monkeypatch.chdir(ROOT)  # examples name files of the checkout
     file = tmp_path / "example.yaml"
     file.write_text(text)
     load_config(file)
