@@ -171,7 +171,7 @@ def progress() -> Iterator[Callable[[int, float | None], None]]:
 
     def show(lines: int, share: float | None) -> None:
         part = "" if share is None else f", {share:.0%}"
-        print(f"\r{lines:,} lines{part} ", end="", file=sys.stderr, flush=True)
+        print(f"\r\033[K{lines:,} lines{part}", end="", file=sys.stderr, flush=True)
 
     try:
         yield show

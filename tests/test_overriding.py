@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -13,12 +15,14 @@ from typing import Any
 import pytest
 import trustme
 import yaml
+from engine.browser_requests import BROWSER_REQUESTS
 from engine.service.operated import KEY, Operated, beside
-from processes import free_port
+from processes import START_S, free_port
 from valkey_server import ValkeyServer, needs_server
 
 from gateway.__main__ import main
 from gateway.engine.service.listener import bind_tcp, bind_unix, tls_context
+from gateway.engine.store import store_of
 
 
 @pytest.fixture
@@ -153,6 +157,25 @@ def test_shared_store_is_written_directly_and_an_engine_on_it_follows(
         server.kill()
 
 
+@needs_server
+def test_ban_in_a_shared_store_is_in_force_on_every_engine(config_of: Callable[..., str], tmp_path: Path) -> None:
+    server = ValkeyServer(tmp_path)
+    server.start()
+    try:
+        engines = [Operated(store=store_of(server.url, timeout_s=10.0, prefix="shop:")) for _ in range(2)]
+        sockets = [bind_tcp("127.0.0.1:0") for _ in engines]
+        with beside(engines[0], sockets[0]), beside(engines[1], sockets[1]):
+            ports = [sock.getsockname()[1] for sock in sockets]
+            assert [_judged(port) for port in ports] == [200, 200]
+            config = config_of(store={"url": server.url, "prefix": "shop"})
+            assert ban(config) == 0
+            assert [_judged(port, until=403) for port in ports] == [403, 403]
+            assert main(["engine", "unban", "192.0.2.9", "-c", config]) == 0
+            assert [_judged(port, until=200) for port in ports] == [200, 200]
+    finally:
+        server.kill()
+
+
 def test_shared_store_that_is_gone_is_one_line_without_the_password(
     config_of: Callable[..., str], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,6 +204,20 @@ def test_wrong_override_is_wrong_usage(
     assert main(["engine", *typed, "-c", config_of()]) == 2
     printed = capsys.readouterr().err
     assert complaint in printed and printed.count("\n") == 1
+
+
+def _judged(port: int, until: int | None = None) -> int:
+    """The status of a decision about a browser of 192.0.2.9; asked for again while the store's message may be on its
+    way to the engine."""
+    deadline_s = time.monotonic() + START_S
+    body = json.dumps({**BROWSER_REQUESTS["chrome navigates"], "IP": "192.0.2.9", "Key": KEY})
+    while True:
+        with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=START_S)) as connection:
+            connection.request("POST", "/validate-request", body, {"Content-Type": "application/json"})
+            status = connection.getresponse().status
+        if until in (None, status) or time.monotonic() > deadline_s:
+            return status
+        time.sleep(0.02)  # no event of another thread's loop reaches us
 
 
 def _certificate(folder: Path, name: str) -> dict[str, str]:

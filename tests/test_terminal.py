@@ -1,13 +1,18 @@
-"""What `explain` and `check --probe` print."""
+"""What `explain`, `check --probe` and `engine` print."""
 
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
+from gateway import terminal
+from gateway.engine.override import Override
 from gateway.explain import Answer, Explanation, Field
+from gateway.overriding import Listed
 from gateway.probe import ProbeResult
 from gateway.terminal import print_explanation, print_probes
 
@@ -111,3 +116,37 @@ def test_probes_show_each_peer() -> None:
         ["ok", "protection", "2.1", "200"],
         ["FAILED", "origin", "http://a", "500.0", "refused"],
     ]
+
+
+def test_progress_is_one_line_on_a_terminal_and_goes_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Watched(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", watched := Watched())
+    with terminal.progress() as tell:
+        tell(2_000, 0.25)
+        tell(4_000, None)
+    assert watched.getvalue() == "\r\033[K2,000 lines, 25%\r\033[K4,000 lines\r\033[K"
+
+
+def test_overrides_are_a_line_each_with_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal.time, "time", lambda: 1_800_000_000.0)
+    ends_s = {"192.0.2.1": 60, "192.0.2.0/24": 3_600, "session:A": 86_400}
+    listed = Listed(
+        "engine unix:/run/e.sock",
+        [
+            Override(subject, "revoke" if ":" in subject else "block", 1_800_000_000.0 + left_s, "because\n", 1.0)
+            for subject, left_s in ends_s.items()
+        ],
+    )
+    output = io.StringIO()
+    terminal.print_overrides(listed, Console(file=output, width=200))
+    lines = output.getvalue().splitlines()
+    assert [line.split()[:2] for line in lines[1:4]] == [
+        ["192.0.2.1", "block"], ["192.0.2.0/24", "block"], ["session:A", "revoke"],
+    ]  # fmt: skip
+    assert [" ".join(line.split()[-3:]) for line in lines[1:4]] == [
+        "60 s because\\n", "60 min because\\n", "24.0 h because\\n",
+    ]  # fmt: skip
+    assert lines[4].rstrip() == "3 in force (engine unix:/run/e.sock)"

@@ -53,11 +53,13 @@ class Operated:
     @contextlib.asynccontextmanager
     async def serving(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> AsyncIterator[ApiServer]:
         server = ApiServer(self.api, self.operator)
+        await self.store.start()
         await server.listen(sock, tls)
         try:
             yield server
         finally:
             await server.drain(0.01)
+            await self.store.stop()
 
 
 @contextlib.contextmanager

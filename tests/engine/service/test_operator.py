@@ -163,10 +163,12 @@ async def test_too_many_overrides_are_400_and_change_nothing() -> None:
 
 
 async def test_store_that_is_gone_is_503_with_the_reason() -> None:
-    store = store_of("valkey://127.0.0.1:9/0")  # never started: it is reached by nobody
+    store = store_of("valkey://127.0.0.1:1")
     async with asking(Operated(store=store)) as client:
-        status, text = await client.ask("PUT", "/engine/overrides", BAN)
-        assert (status, text) == (503, "valkey://127.0.0.1:9 is not reached (not started): nothing was changed\n")
+        for method in ("PUT", "GET"):
+            status, text = await client.ask(method, "/engine/overrides", BAN if method == "PUT" else None)
+            assert status == 503 and text.startswith("valkey://127.0.0.1:1 is not reached (")
+        assert (await client.ask("GET", "/engine/status"))[0] == 200
 
 
 @pytest.mark.parametrize(
