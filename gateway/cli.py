@@ -109,9 +109,9 @@ def gateway(
 def run(config: ConfigFile) -> int:
     """Run the gateway until SIGTERM or SIGINT; SIGHUP reloads the configuration."""
     from gateway import supervisor
-    from gateway.config import load_config
+    from gateway.validation import load_validated
 
-    return supervisor.run(load_config(config), config)
+    return supervisor.run(load_validated(config), config, load_validated)
 
 
 @app.command()
@@ -130,10 +130,10 @@ def check(
     config: ConfigFile,
     probe: Annotated[bool, typer.Option("--probe", help="Also ask the API and every origin once.")] = False,
 ) -> int:
-    """Validate a configuration."""
-    from gateway.config import load_config
+    """Validate a configuration, and the policy that it names."""
+    from gateway.validation import load_validated
 
-    loaded = load_config(config)
+    loaded = load_validated(config)
     typer.echo(f"{config}: ok")
     if not probe:
         return 0

@@ -90,6 +90,20 @@ def test_unknown_key_is_one_line_with_file_and_line_and_exit_code_2(
     assert "wrokers" in printed.err and printed.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("typed", [["check"], ["-t"], ["run"]])
+def test_policy_that_cannot_be_used_is_told_with_file_line_and_key(
+    capsys: pytest.CaptureFixture[str], config: Path, tmp_path: Path, typed: list[str]
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("preset: none\nrules:\n  - {name: x, action: blok}\n")
+    config.write_text(VALID + f"engine: {{policy: '{policy}'}}\n")
+    assert main([*typed, "-c", str(config)]) == 2
+    assert capsys.readouterr().err == (
+        f"gateway: {policy}:3: rules[0].action: got 'blok'; expected one of allow, block, challenge, redirect, "
+        "rate_limit, tag\n"
+    )
+
+
 def test_missing_file_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["check", "-c", str(tmp_path / "none.yaml")]) == 2
     printed = capsys.readouterr().err

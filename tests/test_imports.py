@@ -53,12 +53,16 @@ ROWS: list[dict[str, list[str]]] = [
             "gateway.building",
             "gateway.cli",
             "gateway.demo",
+            "gateway.engine_client",
             "gateway.explain",
             "gateway.healthcheck",
+            "gateway.overriding",
             "gateway.probe",
             "gateway.rehearsal",
+            "gateway.replay",
             "gateway.supervisor",
             "gateway.terminal",
+            "gateway.validation",
         ]
     },
 ]
