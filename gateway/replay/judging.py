@@ -14,7 +14,7 @@ from gateway.engine.lookup.verifier import Verifier
 from gateway.engine.policy.explanation import Explained, ExplainedPolicy
 from gateway.engine.question import Count, Identify, Question, Reply, Signed, SignedBy, Spend
 from gateway.engine.request import Request
-from gateway.engine.store import MemoryStore
+from gateway.engine.store.memory import CAPACITY, MemoryStore
 from gateway.engine.verdict import Verdict
 from gateway.replay.source import NamedPolicy
 
@@ -24,12 +24,18 @@ Result = TypeVar("Result")
 class Judge:
     """One policy with counters of its own. `unknown`: claims that nobody could confirm or refute."""
 
-    def __init__(self, policy: NamedPolicy, verifier: Verifier) -> None:
+    def __init__(self, policy: NamedPolicy, verifier: Verifier, capacity: int = CAPACITY) -> None:
+        """`capacity`: counters that are held at once."""
         self.policy = policy
         self.unknown = 0
         self._verifier = verifier
         self._now_s = 0.0
-        self._store = MemoryStore(clock=lambda: self._now_s)
+        self._store = MemoryStore(capacity, clock=lambda: self._now_s)
+
+    @property
+    def forgotten(self) -> int:
+        """Counters that went although they still counted, because there were too many."""
+        return self._store.evicted_live
 
     async def judge(self, request: Request, now_s: float) -> Verdict:
         """The verdict at a time, Unix seconds."""

@@ -19,6 +19,7 @@ from gateway.engine.browser import FINDINGS
 from gateway.engine.lookup.verifier import Verifier, VerifierSettings
 from gateway.engine.policy.explanation import Explained, Looked, Step
 from gateway.engine.session import Kind, Session
+from gateway.engine.store.memory import CAPACITY
 from gateway.engine.verdict import Identity, identity
 from gateway.errors import DescriptionError
 from gateway.replay.entry import LACKING, PastRequest
@@ -240,6 +241,9 @@ def _limits(judges: list[Judge], options: Options) -> Iterator[str]:
     if unknown:
         dns = "names of addresses did not tell" if options.dns else "names of addresses were not looked up (--dns)"
         yield f"{unknown} claims to be a known crawler stayed unknown: not in the ranges of {newest}, and {dns}"
+    forgotten = max(judge.forgotten for judge in judges)
+    if forgotten:
+        yield f"{forgotten} counters of limits were given up, since over {CAPACITY:,} counted at once: some got too much"
     fetched = sorted({name for judge in judges for name in judge.policy.loaded.lists})
     if fetched:
         yield f"of these sets only their own addresses and files count, nothing is fetched: {', '.join(fetched)}"
