@@ -243,7 +243,7 @@ def _limits(judges: list[Judge], options: Options) -> Iterator[str]:
         yield f"{unknown} claims to be a known crawler stayed unknown: not in the ranges of {newest}, and {dns}"
     forgotten = max(judge.forgotten for judge in judges)
     if forgotten:
-        yield f"{forgotten} counters of limits were given up, since over {CAPACITY:,} counted at once: some got too much"
+        yield f"{forgotten} counters of limits were given up, over {CAPACITY:,} counted at once: some got too much"
     fetched = sorted({name for judge in judges for name in judge.policy.loaded.lists})
     if fetched:
         yield f"of these sets only their own addresses and files count, nothing is fetched: {', '.join(fetched)}"
