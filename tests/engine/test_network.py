@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.engine.network import Networks, Place, _remembered_place, place
@@ -31,6 +31,24 @@ from gateway.engine.network import Networks, Place, _remembered_place, place
 )
 def test_place_of_a_text(text: str, expected: Place) -> None:
     assert place(text) == expected
+
+
+OCTETS = st.integers(0, 300).map(str) | st.sampled_from(("00", "01", "007", "099", "256", "260", "1e1", "٣", ""))
+
+
+@given(st.lists(OCTETS, min_size=3, max_size=5).map(".".join))
+@example("203.0.113.256")
+@example("260.0.113.7")
+@example("203.0.113.099")
+@example("203.0.113.7\n")
+def test_place_of_an_ipv4_address_is_that_of_the_standard_library(text: str) -> None:
+    try:
+        address = IPv4Address(text)
+    except ValueError:
+        assert place(text).version == 0
+    else:
+        number = int(address)
+        assert place(text) == Place(str(address), 4, number, str(address), f"{number >> 8:06x}/24")
 
 
 @given(st.text(max_size=80))

@@ -242,6 +242,29 @@ def test_suspicious_browser_has_no_way_by_waiting_under_aggressive() -> None:
         assert ("__step=" in page) is waits
 
 
+@pytest.mark.parametrize(
+    ("preset", "score", "expected"),
+    [
+        ("permissive", 69, "allow default"),
+        ("permissive", 70, "challenge suspicious-browser"),
+        ("moderate", 29, "allow default"),
+        ("moderate", 30, "challenge suspicious-browser"),
+        ("moderate", 100, "challenge suspicious-browser"),
+        ("aggressive", 29, "challenge every-browser"),
+        ("aggressive", 30, "challenge suspicious-browser"),
+        ("aggressive", 69, "challenge suspicious-browser"),
+        ("aggressive", 70, "block contradictory-browser"),
+    ],
+)
+def test_score_decides_from_its_threshold_on(preset: str, score: int, expected: str) -> None:
+    api, seen = api_of(f"{preset}\nrules: [{{name: tag, action: tag, add_score: {score}}}]")
+
+    ask(api, PEOPLE["chrome navigates"])
+
+    verdict = seen.decided[0].verdict
+    assert f"{verdict.action} {verdict.rule}" == expected
+
+
 def flood(api: ProtectionApi, fields: dict[str, Any], count: int) -> list[int]:
     return [ask(api, fields).status for _ in range(count)]
 
@@ -279,6 +302,13 @@ def test_program_over_its_rate_is_told_to_wait(preset: str, user_agent: str, bur
     assert set(flood(api, program(user_agent), burst)) == {200}
     assert flood(api, program(user_agent), 1) == [429]
     assert seen.decided[-1].verdict.rule == rule
+
+
+def test_person_over_the_rate_is_told_to_wait_under_permissive() -> None:
+    api, seen = api_of("permissive", clock=lambda: 1_750_000_000.0)
+
+    assert flood(api, PEOPLE["chrome navigates"], 601) == [200] * 600 + [429]
+    assert seen.decided[-1].verdict.rule == "request-rate"
 
 
 def test_proved_session_over_the_rate_is_told_to_wait_under_aggressive() -> None:
