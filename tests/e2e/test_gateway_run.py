@@ -215,7 +215,7 @@ async def test_run_sigterm_finishes_the_request_in_flight_and_exits_0(run, origi
                 async with await Client.connect(gateway.port) as late:
                     late.reset()
                 return False
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):  # the latter while it is being closed
                 return True
 
         await until(refusing, "the listener to close")
