@@ -19,8 +19,8 @@ KEY_CHARACTERS = 120  # of a counter's key; what is longer is counted by its has
 
 # operator (a key of bots.OPERATORS) -> host names of its Web Bot Auth key directories, as it documents them
 SIGNERS = {
-    "OpenAI": ("chatgpt.com",),  # help.openai.com, "ChatGPT agent allowlisting"
-    "Google fetchers": ("agent.bot.goog",),  # developers.google.com, user-triggered fetchers
+    "OpenAI": ("chatgpt.com",),  # chatgpt.com/.well-known/http-message-signatures-directory
+    "Google fetchers": ("agent.bot.goog",),  # developers.google.com, "Allow Google-Agent traffic"
 }
 
 Judgement = Generator[Question, Reply, Verdict]

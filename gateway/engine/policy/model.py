@@ -1,5 +1,5 @@
-"""The policy file: what can be written in it, with the meaning of each key. `loading` reads it, `compiling` makes rules
-of it. The presets beside this module are written in the same words."""
+"""The policy file: what can be written in it, with the meaning of each key. `loading` reads it, `condition` makes
+functions of its matches. The presets beside this module are written in the same words."""
 
 from __future__ import annotations
 
