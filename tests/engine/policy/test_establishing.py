@@ -8,6 +8,7 @@ from engine.policy.judging import judge, nobody_answers, request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.engine.bots.operator import OPERATORS
 from gateway.engine.policy.judge import SIGNERS
 from gateway.engine.question import Identify, Question, Reply, Signed, SignedBy, Standing
 from gateway.engine.request import Request
@@ -127,3 +128,7 @@ def test_nothing_is_asked_twice_about_one_request(
 
     kinds = [type(question) for question in questions]
     assert kinds.count(Signed) <= 1 and kinds.count(Identify) <= 1
+
+
+def test_signers_are_of_operators_that_can_be_claimed() -> None:
+    assert set(SIGNERS) <= set(OPERATORS)
