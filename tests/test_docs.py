@@ -97,7 +97,7 @@ def field_rows() -> Iterator[tuple[str, ...]]:
 
 def operator_rows() -> Iterator[tuple[str, ...]]:
     for name, operator in OPERATORS.items():
-        yield name, ", ".join(operator.classes), _addresses(operator), ", ".join(operator.hosts) or "-"
+        yield name, ", ".join(operator.classes), _addresses(operator), " ".join(f"`{host}`" for host in operator.hosts) or "-"
 
 
 def _addresses(operator: Operator) -> str:
