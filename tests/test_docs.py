@@ -17,7 +17,7 @@ import orjson
 import pytest
 from engine.browser_requests import BROWSER_REQUESTS, CHROME, FIREFOX, described
 from engine.engines import Seen, catalogue, make_api
-from test_readme import between, markdown_table
+from test_readme import between, markdown_table, section
 
 from gateway import replay
 from gateway.cli import app, engine_app
@@ -97,7 +97,8 @@ def field_rows() -> Iterator[tuple[str, ...]]:
 
 def operator_rows() -> Iterator[tuple[str, ...]]:
     for name, operator in OPERATORS.items():
-        yield name, ", ".join(operator.classes), _addresses(operator), " ".join(f"`{host}`" for host in operator.hosts) or "-"
+        hosts = " ".join(f"`{host}`" for host in operator.hosts)
+        yield name, ", ".join(operator.classes), _addresses(operator), hosts or "-"
 
 
 def _addresses(operator: Operator) -> str:
@@ -161,6 +162,34 @@ def visitor_rows() -> Iterator[tuple[str, ...]]:
         yield visitor.who, *(f"{action}: `{rule}`" for action, rule in verdicts)
 
 
+# A row of the README's table of presets -> visitors of that kind.
+KINDS = {
+    "a person's browser": ("a person's browser",),
+    "a browser that contradicts itself": ("a script that says it is Chrome",),
+    "search engines, confirmed": ("Googlebot, from Google's addresses",),
+    "AI assistants, confirmed": ("ChatGPT-User, from OpenAI's addresses",),
+    "feed readers, monitors, package managers, link previews": (
+        "Feedly, a feed reader", "kube-probe, a monitor", "git, a package manager", "Slack's link preview",
+    ),
+    "AI and SEO crawlers, scripts, headless browsers": (
+        "GPTBot, from OpenAI's addresses", "AhrefsBot, from Ahrefs' addresses", "curl, a script", "headless Chromium",
+    ),
+    "false crawlers, scanners, absurd requests": (
+        "Googlebot, from elsewhere", "sqlmap, a scanner", "no user agent",
+    ),
+}  # fmt: skip
+
+
+def test_readme_says_what_the_presets_do_with_whom() -> None:
+    actions = {row[0]: [cell.partition(":")[0] for cell in row[1:]] for row in visitor_rows()}
+    row = r"^\| ([^|]+) \| (\w+)[^|]* \| (\w+)[^|]* \| (\w+)[^|]* \|$"
+    rows = re.findall(row, section("The embedded engine"), re.MULTILINE)
+    assert {kind for kind, *_ in rows} == set(KINDS)
+    for kind, *said in rows:
+        for visitor in KINDS[kind]:
+            assert actions[visitor] == said, visitor
+
+
 TABLES: dict[str, Callable[[], str]] = {
     **{
         name: lambda section=section: markdown_table(("key", "default", "meaning"), key_rows(section))
@@ -207,8 +236,8 @@ def test_reference_names_every_result_of_a_challenge() -> None:
 
 
 def test_reference_names_every_language_of_the_pages() -> None:
-    named = re.search(r"in (\w+) languages \(([a-z, ]+)\)", REFERENCE)
-    assert named is not None and set(named[2].split(", ")) == set(TEXTS)
+    named = re.search(r"in (\w+) languages \(([a-z, \n]+)\)", REFERENCE)
+    assert named is not None and set(re.findall("[a-z]+", named[2])) == set(TEXTS)
     assert named[1] == {12: "twelve"}[len(TEXTS)]
 
 
