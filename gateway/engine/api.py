@@ -184,12 +184,13 @@ class _Visit:
         self._binding: Binding = self._request.binding(to_address=self._terms.bind_address)
         self._presented = ""
         self._cookie_due = False
-        self._target = ""  # of a visitor with a step: where he wanted to go
+        self._target = ""  # of a visitor with a step, good or bad: where he wanted to go
 
     def steps(self) -> Generator[Question, Reply, Answer]:
         """The questions, and in the end the answer."""
         request = self._request
         presented = request.described.text("ClientID")
+        request.session = self._session(presented)
         shown = self._check(presented)
         if isinstance(shown, Passed):
             passes = yield Count(f"challenge-passes|{request.where.group}", *PASSES)
@@ -202,8 +203,6 @@ class _Visit:
                 self._presented = "replayed"
         elif shown is not None:
             self._presented = shown.reason
-        if not self._cookie_due:
-            request.session = self._session(presented)
         verdict = self._overridden()
         if verdict is None:
             verdict = yield from self._terms.policy.judge(request)
@@ -217,8 +216,12 @@ class _Visit:
         returning = take_step(self._request.target)
         if returning is None:
             return None
-        step, self._target = returning
-        return check_step(terms.keyring, self._binding, step, self._now_s)
+        step, target = returning
+        result = check_step(terms.keyring, self._binding, step, self._now_s)
+        if result == Refused("malformed"):
+            return result  # perhaps a parameter of the site's own: it stays
+        self._target = target
+        return None if self._request.session.kind == "proved" else result  # who solved needs not wait
 
     def _session(self, presented: str) -> Session:
         """Of the cookie."""
@@ -241,7 +244,7 @@ class _Visit:
         request = self._request
         who = identity(request)
         request_id = uuid4(self._api._entropy(16))
-        if verdict.action == "allow" and self._presented == "waited":
+        if verdict.action == "allow" and self._target:
             verdict = verdict._replace(action="redirect", location=local_location(self._target), status=302)
         challenge = self._challenge(verdict) if verdict.action == "challenge" else None
         cookie = self._cookie(verdict)

@@ -300,10 +300,11 @@ def test_preset_and_file_are_read_by_name(policy: Callable[[str], Any]) -> None:
         "rules: [{name: mine, action: allow, dry_run: true}, {name: declared-bot, action: block}]"
     )
     rows = rule_rows(own)
-    assert [(row.number, row.name, row.origin, row.dry_run) for row in rows[:3]] == [
+    assert [(row.number, row.name, row.origin, row.dry_run) for row in rows[:4]] == [
         (1, "mine", "file", True),
-        (2, "declared-bot", "file", False),
-        (3, "absurd-request", "preset permissive", False),
+        (2, "absurd-request", "preset permissive", False),
+        (3, "fake-crawler", "preset permissive", False),
+        (4, "declared-bot", "file", False),
     ]
     assert {row.name for row in rows}.isdisjoint({"attack-tool"})
     assert {row.origin for row in rule_rows(read_policy("aggressive"))} == {"preset aggressive"}

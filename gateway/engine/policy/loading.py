@@ -87,11 +87,12 @@ def _preset(name: str) -> PolicyFile:
 
 
 def _rules(file: PolicyFile) -> Iterable[Rule]:
-    own = {rule.name for rule in file.rules}
-    yield from file.rules
-    if file.preset != "none":
-        disabled = {*file.disable, *own}  # a rule of the same name takes the preset's place
-        yield from (rule for rule in _preset(file.preset).rules if rule.name not in disabled)
+    """The file's own, then the preset's; a rule of the same name stands in the place of the preset's."""
+    preset = () if file.preset == "none" else _preset(file.preset).rules
+    places = {rule.name for rule in preset} - set(file.disable)
+    own = {rule.name: rule for rule in file.rules}
+    yield from (rule for rule in file.rules if rule.name not in places)
+    yield from (own.get(rule.name, rule) for rule in preset if rule.name in places)
 
 
 def _check_disabled(file: PolicyFile, source: str) -> None:

@@ -61,7 +61,7 @@ def decision_line(decided: Decided, now_s: float) -> bytes:
     """The line of the decision log: who asked for what, which rule did what, and why."""
     request, verdict = decided.request, decided.verdict
     fields: dict[str, object] = {
-        "time": datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds"),
+        "time": datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
         "rule": verdict.rule,
         "action": verdict.action,
         "client_ip": request.where.text[:TEXT_CHARACTERS],

@@ -113,11 +113,17 @@ def test_disabled_rules_of_the_preset_are_left_out() -> None:
     ]
 
 
-def test_own_rule_replaces_the_presets_of_the_same_name() -> None:
-    text = "rules: [{name: automation, match: {bot: any}, action: challenge}]"
+def test_own_rule_stands_in_the_place_of_the_presets_of_the_same_name() -> None:
+    text = "rules: [{name: automation, match: {bot: any}, action: challenge}, {name: mine, action: tag}]"
+
+    assert names(loaded(text)) == ["mine", *MODERATE]
+    assert judge(loaded(text).policy, request(UserAgent="curl/8.9.1"))[0].action == "challenge"
+
+
+def test_own_rule_of_a_name_that_is_disabled_too_comes_first() -> None:
+    text = "disable: [automation]\nrules: [{name: automation, match: {bot: any}, action: challenge}]"
 
     assert names(loaded(text)) == ["automation", *(name for name in MODERATE if name != "automation")]
-    assert judge(loaded(text).policy, request(UserAgent="curl/8.9.1"))[0].action == "challenge"
 
 
 @pytest.mark.parametrize(
