@@ -402,6 +402,35 @@ def test_step_that_is_none_is_challenged(step: str) -> None:
     assert engine.last[2] in ("malformed", "forged")
 
 
+def test_step_beside_a_session_that_solved_takes_nothing_from_it() -> None:
+    engine = Engine()
+    cookie = engine.proved()
+    step = step_of(engine.ask(Request="/a?b"))
+    engine.now_s += WAIT_S
+
+    answer = engine.ask(cookie, Request=f"/a?__step={step}&b")
+
+    assert (answer.status, dict(answer.headers)["Location"], cookie_of(answer)) == (302, "/a?b", "")
+    assert (engine.session, engine.last[2]) == ("proved", "")
+
+
+def test_step_that_is_refused_but_needed_by_nobody_leads_back_all_the_same() -> None:
+    engine = Engine(OPEN)
+    step = step_of(Engine().ask(Request="/a?b"))
+
+    answer = engine.ask(Request=f"/a?__step={step}&b")
+
+    assert (answer.status, dict(answer.headers)["Location"]) == (302, "/a?b")
+    assert engine.last == ("redirect", "default", "early")
+
+
+def test_parameter_of_the_sites_own_is_left_alone() -> None:
+    engine = Engine(OPEN)
+
+    assert engine.ask(Request="/a?__step=2&b").status == 200
+    assert engine.last == ("allow", "default", "malformed")
+
+
 def test_step_that_is_not_the_first_parameter_is_left_alone() -> None:
     engine = Engine()
     step = step_of(engine.ask())
