@@ -217,6 +217,7 @@ ACCESS_FIELDS = (
     "user_agent",
     "origin_server",  # the server that answered, or None
     "rule",  # X-DataDome-ruletype of the check's answer, or None
+    "decision_id",  # X-DataDome-requestid of a block or a redirect: the number on the visitor's page
 )
 QUEUE_RECORDS = 16_384  # about 0.8 s at 20,000 requests per second, 10 MiB of usual records
 UNCUT_RECORDS = 512  # past so many, long texts are cut when they are queued: 16,384 heads of 64 KiB would be 1 GiB
@@ -427,7 +428,7 @@ class _LineFormat:
         (
             time_s, site, client_ip, method, host, target, http_version, status, outcome, reason,
             duration_s, protection_s, origin_s, bytes_received, bytes_sent, request_id, user_agent, origin_server,
-            rule,
+            rule, decision_id,
         ) = record  # fmt: skip
         return orjson.dumps(
             {
@@ -450,6 +451,7 @@ class _LineFormat:
                 "user_agent": _text(user_agent),
                 "origin_server": _text(origin_server),
                 "rule": _text(rule),
+                "decision_id": _text(decision_id),
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )

@@ -23,7 +23,7 @@ from gateway import logs
 
 RECORD = (
     1767225600.25, "shop", "203.0.113.7", b"GET", b"shop.example", b"/a%20b?card=4111", b"1.1", 200, "allowed", None,
-    0.0123456, 0.001, None, 0, 512, b"id-1", b"Mozilla/5.0", "http://127.0.0.1:9000", b"helper",
+    0.0123456, 0.001, None, 0, 512, b"id-1", b"Mozilla/5.0", "http://127.0.0.1:9000", b"helper", b"d-1",
 )  # fmt: skip
 LINE = {
     "time": "2026-01-01T00:00:00.250Z",
@@ -45,6 +45,7 @@ LINE = {
     "user_agent": "Mozilla/5.0",
     "origin_server": "http://127.0.0.1:9000",
     "rule": "helper",
+    "decision_id": "d-1",
 }
 
 
@@ -403,7 +404,7 @@ log = logs.AccessLog(flush_interval_s=0.001)
 name = sys.argv[1]
 for number in range(2000):
     target = b"/" + b"x" * (number % 900)
-    status = (b"1.1", 200, "allowed", None, 0.1, None, None, number, 0, None, None, None, None)
+    status = (b"1.1", 200, "allowed", None, 0.1, None, None, number, 0, None, None, None, None, None)
     log.add((1.5, name, "::1", b"GET", b"h", target, *status))
 log.close()
 assert log.dropped == 0, log.dropped

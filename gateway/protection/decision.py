@@ -13,6 +13,7 @@ _LISTED = frozenset({200, 301, 302, 400, 401, 403, 429})
 _REFUSED_NAMES = HOP_BY_HOP | {b"content-length", b"host"}
 _CLIENT_ID = b"x-datadome-clientid"
 _RULE = b"x-datadome-ruletype"
+_DECISION_ID = b"x-datadome-requestid"
 _POINTERS = frozenset({b"x-datadome-request-headers", b"x-datadome-headers", b"x-datadomeresponse"})
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+\Z")
 _UNSAFE_VALUE = re.compile(rb"[\r\n\0]")
@@ -34,7 +35,8 @@ class Decision(NamedTuple):
 
     request_lines: ready header lines for the origin; replaced: the names among them that the client may have sent;
     response_lines: ready header lines for the client; removed: the names of the origin's answer that they replace or
-    that must stay hidden. reply_headers and body: for a block or a redirect. rule: X-DataDome-ruletype, for the log.
+    that must stay hidden. reply_headers and body: for a block or a redirect. rule: X-DataDome-ruletype, for the log;
+    decision_id: X-DataDome-requestid of a block or a redirect, which its page shows to the visitor.
     """
 
     verdict: str
@@ -48,6 +50,7 @@ class Decision(NamedTuple):
     body: bytes = b""
     challenge: bool = False
     rule: bytes = b""
+    decision_id: bytes = b""
 
 
 class _Plan(NamedTuple):
@@ -151,6 +154,7 @@ def _refuse(status: int, headers: Headers, fields: dict[bytes, bytes], body: byt
     return Decision(
         Verdict.REDIRECT if redirect else Verdict.BLOCK, status, reply_headers=reply, body=body,
         challenge=rule not in (b"", b"block", b"hard_block"), rule=fields.get(_RULE, b""),
+        decision_id=fields.get(_DECISION_ID, b""),
     )
 
 

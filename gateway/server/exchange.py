@@ -44,8 +44,8 @@ class Exchange:
     __slots__ = (
         "_body_ended", "_call", "_chunks_out", "_connection", "_decision", "_downstream", "_keep_alive",
         "_origin_head_s", "_origin_started_s", "_pending", "_refusal", "_responding", "_retries_left", "_server",
-        "_site", "_started_s", "_state", "answered_s", "asked_s", "client", "head", "origin_name", "outcome", "reason",
-        "received_bytes", "request_id", "rule", "sent_bytes", "status",
+        "_site", "_started_s", "_state", "answered_s", "asked_s", "client", "decision_id", "head", "origin_name",
+        "outcome", "reason", "received_bytes", "request_id", "rule", "sent_bytes", "status",
     )
 
     def __init__(self, downstream: DownstreamConnection, head: RequestHead) -> None:
@@ -69,6 +69,7 @@ class Exchange:
         self.outcome = "rejected"
         self.reason = ""
         self.rule = b""
+        self.decision_id = b""
         self.origin_name: str | None = None
         self.status = 0
         self.received_bytes = 0
@@ -140,6 +141,7 @@ class Exchange:
         self.outcome = enforcement.outcome
         self.reason = decision.reason
         self.rule = decision.rule
+        self.decision_id = decision.decision_id
         if enforcement.reply is not None:
             self._reply(enforcement.reply, keep_alive=True)
         elif enforcement.unavailable:

@@ -204,7 +204,7 @@ class Server:
             head.target, f"1.{head.minor_version}", exchange.status, exchange.outcome, exchange.reason or None,
             duration_s, protection_s or None, origin_s or None, exchange.received_bytes, exchange.sent_bytes,
             exchange.request_id, head.fields.get(b"user-agent"), exchange.origin_name,
-            exchange.rule or None,
+            exchange.rule or None, exchange.decision_id or None,
         ))
 
     # deadlines

@@ -589,6 +589,23 @@ async def test_reload_switches_the_access_log_and_loses_no_line(edge, tmp_path):
     assert (statuses(first), statuses(second)) == ([201, 206], [202])
 
 
+async def test_access_log_names_the_rule_that_decided_and_the_number_on_the_visitors_page(edge, tmp_path):
+    path = tmp_path / "access.log"
+    world = await edge({"logging": {"access_log": str(path)}})
+    named = [(b"X-DataDome-ruletype", b"helper"), (b"X-DataDome-requestid", b"d-1")]
+    world.origin.default = OK
+    for status in (200, 403):
+        world.protection.default = decision(status, to_request=named)
+        await world.ask(get(b"/"))
+    world.protection.default = decision(200)
+    await world.ask(get(b"/"))
+    await world.gateway.drain()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["rule"], line["decision_id"]) for line in lines] == [
+        ("helper", None), ("helper", "d-1"), (None, None),
+    ]  # fmt: skip
+
+
 async def test_reload_to_an_access_log_that_cannot_be_opened_changes_nothing(edge, tmp_path):
     path = tmp_path / "access.log"
     world = await edge({"logging": {"access_log": str(path)}})
