@@ -132,6 +132,7 @@ VISITORS = (
     Visitor("kube-probe, a monitor", described(UserAgent="kube-probe/1.30")),
     Visitor("git, a package manager", described(UserAgent="git/2.43.0")),
     Visitor("Slack's link preview", described(UserAgent="Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)")),
+    Visitor("Stripe's webhook", described(UserAgent="Stripe/1.0 (+https://stripe.com/docs/webhooks)", Method="POST")),
     Visitor("curl, a script", described(UserAgent="curl/8.9.1", Accept="*/*")),
     Visitor("headless Chromium", described(UserAgent=CHROME.replace("Chrome/", "HeadlessChrome/"), Accept="*/*")),
     Visitor("a script that says it is Chrome", described(UserAgent=CHROME, Accept="*/*")),
@@ -168,8 +169,9 @@ KINDS = {
     "a browser that contradicts itself": ("a script that says it is Chrome",),
     "search engines, confirmed": ("Googlebot, from Google's addresses",),
     "AI assistants, confirmed": ("ChatGPT-User, from OpenAI's addresses",),
-    "feed readers, monitors, package managers, link previews": (
+    "feed readers, monitors, package managers, link previews, webhooks": (
         "Feedly, a feed reader", "kube-probe, a monitor", "git, a package manager", "Slack's link preview",
+        "Stripe's webhook",
     ),
     "AI and SEO crawlers, scripts, headless browsers": (
         "GPTBot, from OpenAI's addresses", "AhrefsBot, from Ahrefs' addresses", "curl, a script", "headless Chromium",

@@ -75,8 +75,31 @@ MONITORS = (
     Program("Site24x7", "Site24x7"),
     Program("NodePing", "NodePing"),
 )
+WEBHOOKS = (
+    Program("GitHub", "GitHub-Hookshot/044aadd"),
+    Program("GitLab", "GitLab/17.6.1-ee"),
+    Program("Bitbucket", "Bitbucket-Webhooks/2.0"),
+    Program("CircleCI", "CircleCI-Webhook/1.0"),
+    Program("Stripe", "Stripe/1.0 (+https://stripe.com/docs/webhooks)"),
+    Program("PayPal", "PayPal/AUHD-214.0-58391792"),
+    Program("PayPal IPN", "PayPal/AUHR-214.0-51787073PayPal IPN ( https://www.paypal.com/ipn )"),
+    Program("Adyen", "Adyen HttpClient 1.0"),
+    Program("Mollie", "Mollie HTTP client/1.0"),
+    Program("Shopify", "Shopify-Captain-Hook"),
+    Program("WooCommerce", "WooCommerce/9.4.2 Hookshot (WordPress/6.7)"),
+    Program("SendGrid", "SendGrid Event API"),
+    Program("Twilio", "TwilioProxy/1.1"),
+    Program("Zoom", "Zoom Marketplace/1.0a"),
+    Program("Svix", "Svix-Webhooks/1.65.0 (sender-9YMgn; +https://www.svix.com/http-sender/)"),
+    Program("Amazon SNS", "Amazon Simple Notification Service Agent"),
+)
 
-HELPERS = {"feed readers": FEED_READERS, "git and package managers": PACKAGE_MANAGERS, "monitors": MONITORS}
+HELPERS = {
+    "feed readers": FEED_READERS,
+    "git and package managers": PACKAGE_MANAGERS,
+    "monitors": MONITORS,
+    "webhooks": WEBHOOKS,
+}
 
 _COMPATIBLE = "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; {})"
 _MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_5) AppleWebKit/605.1.15 (KHTML, like Gecko) {}"

@@ -31,6 +31,7 @@ from gateway.engine.bots.pattern import (
     SCANNERS,
     SCRIPTED_CLIENTS,
     SELF_DECLARED,
+    WEBHOOKS,
 )
 from gateway.errors import ConfigError
 
@@ -44,7 +45,7 @@ CLASS_OF_TAG = {
     "academic": "academic",
 }  # fmt: skip
 """The package's tags and what we call them."""
-BOT_CLASSES = frozenset({*CLASS_OF_TAG.values(), "ai_assistant", "package_manager", "unknown"})
+BOT_CLASSES = frozenset({*CLASS_OF_TAG.values(), "ai_assistant", "package_manager", "webhook", "unknown"})
 """Every class. `unknown` is what nobody is found as: `Catalogue.find` says None."""
 
 Found = tuple[str, str | None]  # class, operator
@@ -138,6 +139,7 @@ def _named_patterns() -> Iterator[tuple[str, Found]]:
         for bot_class, tokens in classes.items():
             yield from ((re.escape(token), (bot_class, operator)) for token in tokens)
     yield from ((f"^(?:{pattern})", ("package_manager", None)) for pattern in PACKAGE_MANAGERS)
+    yield from ((f"^(?:{pattern})", ("webhook", None)) for pattern in WEBHOOKS)
     yield from ((re.escape(word), ("feed_reader", None)) for word in FEED_READERS)
     yield from ((re.escape(word), ("monitoring", None)) for word in MONITORS)
 

@@ -90,6 +90,7 @@ CLASS_OF_PATTERN = {
     **dict.fromkeys(("AppEngine-Google", "Amazon CloudFront", r"Salesforce\.com"), "library"),
     **dict.fromkeys(("ModatScanner", "GenomeCrawlerd"), "scanner"),
     "NextCloud": "feed_reader",
+    "Cloudflare-Stream-Webhook": "webhook",
 }
 
 # Programs that are named by the beginning of their user agent. Go's module client has none of its own: it sends
@@ -110,6 +111,29 @@ PACKAGE_MANAGERS = (
     r"curl/\S+ nix/|r \(\d|cpan|cpanm|cpanminus/|perl-cpan|hex/|mix/|rebar|opam/|cabal|haskell|stack/|dart pub",
     r"(?:conan|vcpkg|spack|meson|cmake|hashicorp terraform|terraform|opentofu|packer|ansible-galaxy|pulp|nexus)[ /]",
     r"(?:artifactory|sonatype|renovate|dependabot|snyk)",
+)
+# Call-backs of services, by the beginning of their user agent; each with where it can be looked up. Services that send
+# the name of a library cannot be told from a script. Anybody can claim to be one of these.
+WEBHOOKS = (
+    r"github-hookshot",  # docs.github.com, webhooks/webhook-events-and-payloads
+    r"gitlab(?=/\d)",  # gitlabhq/gitlabhq, app/services/web_hook_service.rb
+    r"bitbucket-webhooks",  # crawler-user-agents; so is each one below that names no source
+    r"circleci-webhook",  # circleci.com/docs/outbound-webhooks
+    r"stripe(?=/\d)",  # names stripe.com/docs/webhooks itself
+    r"paypal(?=/auh[dr]-)",  # webhooks and IPN, which names paypal.com/ipn
+    r"adyen httpclient",  # academe/omnipay-adyen
+    r"braintree-webhooks",  # JayBizzle/Crawler-Detect, src/Fixtures/Crawlers.php
+    r"mollie(?:\.nl)? http client",  # docs.mollie.com/reference/webhooks
+    r"recurly webhooks",
+    r"shopify-captain-hook",
+    r"woocommerce(?=/\S+ hookshot)",  # woocommerce/woocommerce, includes/class-wc-webhook.php
+    r"sendgrid event api",
+    r"twilioproxy",
+    r"zendesk webhook",
+    r"zoom marketplace",  # zoom/webhook-sample, README.md
+    r"svix-webhooks",  # svix/svix-webhooks, server/svix-server/src/worker.rs: for whoever sends with it
+    r"amazon simple notification service agent",  # docs.aws.amazon.com/sns/latest/dg/http-header.html
+    r"cloudflare-stream-hook",
 )
 # Anywhere in the user agent.
 FEED_READERS = (

@@ -30,7 +30,7 @@ from gateway.engine.browser import FINDINGS
 from gateway.engine.wire import INTEGERS, NUMBERS, TEXTS
 
 BOT_CLASSES = (
-    "search_engine", "ai_crawler", "ai_assistant", "monitoring", "feed_reader", "library", "package_manager",
+    "search_engine", "ai_crawler", "ai_assistant", "monitoring", "feed_reader", "webhook", "library", "package_manager",
     "headless", "scanner", "seo", "advertising", "social_preview", "archiver", "academic",
 )  # fmt: skip
 PRESETS = ("permissive", "moderate", "aggressive")
@@ -127,8 +127,9 @@ Pattern = Annotated[str, PlainValidator(_pattern), WithJsonSchema({"type": "stri
 Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(_listed)]
 BotClass = Annotated[
     Literal[
-        "any", "none", "search_engine", "ai_crawler", "ai_assistant", "monitoring", "feed_reader", "library",
-        "package_manager", "headless", "scanner", "seo", "advertising", "social_preview", "archiver", "academic",
+        "any", "none", "search_engine", "ai_crawler", "ai_assistant", "monitoring", "feed_reader", "webhook",
+        "library", "package_manager", "headless", "scanner", "seo", "advertising", "social_preview", "archiver",
+        "academic",
     ],
     OneOf(),
 ]  # fmt: skip

@@ -142,7 +142,7 @@ def test_attack_is_blocked_under_every_preset(preset: str, user_agent: str) -> N
     assert judged(preset, program(user_agent)).action == "block"
 
 
-HELPERS = ("feed_reader", "package_manager", "monitoring", "social_preview")
+HELPERS = ("feed_reader", "package_manager", "monitoring", "social_preview", "webhook")
 
 
 @pytest.mark.parametrize(
