@@ -263,7 +263,6 @@ def test_policy_example_is_valid(text: str, tmp_path: Path, monkeypatch: pytest.
 def test_configuration_example_is_valid(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "policy.yaml").write_text("preset: moderate\n")
-    (tmp_path / "crawlers").mkdir()
     for name in ("SESSION_SECRET", "FORMER_SESSION_SECRET", "ENGINE_KEY"):
         monkeypatch.setenv(name, "of the tests")
     parse_text(text, "gateway.yaml")

@@ -516,7 +516,9 @@ class EngineCrawlers(Section):
     refresh: Duration | None = setting(
         None, "How often the operators' published address ranges are fetched; null = never: those that are shipped."
     )
-    cache: DirectoryName | None = setting(None, "Directory that keeps what was fetched over a restart; null = none.")
+    cache: DirectoryName | None = setting(
+        None, "Directory that keeps what was fetched over a restart, made if it is not there; null = none."
+    )
     agents: tuple[HostName, ...] | None = setting(
         None, "Agents whose signatures (Web Bot Auth) are verified with the keys that they publish; null = the known "
         "ones, [] = none. Keys are fetched from these hosts alone."

@@ -259,9 +259,10 @@ def _file(text: str) -> str:
 
 
 def _directory(text: str) -> str:
-    """A directory that can be written to now."""
-    if not text.isprintable() or not os.path.isdir(text) or not os.access(text, os.W_OK | os.X_OK):
-        raise ValueError("a directory that is there and can be written to")
+    """A directory that can be written to now, or made now where there is none."""
+    place = text if os.path.lexists(text) else os.path.dirname(os.path.abspath(text))
+    if not text or not text.isprintable() or not os.path.isdir(place) or not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError("a directory that can be written to, or a new name in one")
     return text
 
 

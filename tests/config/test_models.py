@@ -447,6 +447,24 @@ def test_tls_file_missing_is_named(tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["there", "new", "new/", "../new"])
+def test_directory_is_accepted_if_it_can_be_written_to_or_made(tmp_path, monkeypatch, name):
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    for given in (name, str(tmp_path / name)):
+        assert parse_config({"engine": {"crawlers": {"cache": given}}}).engine.crawlers.cache == given
+    assert not (tmp_path / "new").exists()  # whoever writes makes it
+
+
+@pytest.mark.parametrize("name", ["", "file", "file/new", "nowhere/new", "dangling", "a\0b", "a\nb"])
+def test_directory_that_cannot_be_made_is_named(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    found = problem_of({"engine": {"crawlers": {"cache": name}}})
+    assert found[::2] == ("engine.crawlers.cache", "a directory that can be written to, or a new name in one")
+
+
 def test_tls_key_left_out_is_named(tmp_path):
     pem = tmp_path / "cert.pem"
     pem.write_text("pem")
