@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from dataclasses import dataclass, field
-from secrets import token_bytes
 from typing import NamedTuple, Protocol, cast
 
 from gateway.engine.answer import Answer, Outcome, answer_outcome, answer_refusal
@@ -26,10 +25,11 @@ from gateway.engine.challenge.token import (
     is_proof,
     issue,
 )
+from gateway.engine.entropy import Entropy
 from gateway.engine.keyring import Binding, Keyring
 from gateway.engine.override import NO_OVERRIDES, Overrides
 from gateway.engine.policy.judge import Policy
-from gateway.engine.question import Count, Counted, Identify, Question, Reply, Respondent, Signed, Spend
+from gateway.engine.question import Count, Counted, Identify, Question, Reply, Respondent, Signed, SignedBy, Spend
 from gateway.engine.request import Request
 from gateway.engine.session import Session, Sessions
 from gateway.engine.verdict import Identity, Verdict, identity
@@ -39,6 +39,9 @@ from gateway.errors import CallRefused
 PASSES = (60, 60.0, 120)
 """Challenges that one address may pass: requests, seconds, burst. Work is cheap for a machine: without a bound, one
 address would collect sessions, each with limits of its own. An office behind one address passes them once a day."""
+
+AT_ONCE = (Counted, bool, str, SignedBy)
+"""The types of replies; anything else is something to await. Asking for Awaitable takes ten times as long."""
 
 OVERRIDE_RULES = {"block": "override-block", "allow": "override-allow"}
 
@@ -116,15 +119,15 @@ class ProtectionApi:
 
     def __init__(
         self, terms: Terms, catalogue: Catalogue, respondents: Respondents, observer: Observer,
-        clock: Callable[[], float], entropy: Callable[[int], bytes] = token_bytes,
+        clock: Callable[[], float], entropy: Callable[[int], bytes] | None = None,
     ) -> None:  # fmt: skip
-        """`clock`: Unix seconds; `entropy`: n -> n random bytes that nobody can guess."""
+        """`clock`: Unix seconds; `entropy`: n -> n random bytes that nobody can guess, None = the system's."""
         self.terms = terms
         self._catalogue = catalogue
         self._respondents = respondents
         self._observer = observer
         self._clock = clock
-        self._entropy = entropy
+        self._entropy = entropy or Entropy()
 
     def respond(self, call: Call) -> Answer | Awaitable[Answer]:
         """The answer, or something to await that gives it. Never raises, never waits long: a call that cannot be judged
@@ -140,7 +143,7 @@ class ProtectionApi:
             question = next(steps)
             while True:
                 reply = self._respondents.answer(question, now_s)
-                if isinstance(reply, Awaitable):
+                if not isinstance(reply, AT_ONCE):
                     return self._respond_later(steps, reply, now_s)
                 question = steps.send(reply)
         except StopIteration as done:
@@ -152,7 +155,7 @@ class ProtectionApi:
         reply: Reply | Awaitable[Reply] = awaited
         try:
             while True:
-                if isinstance(reply, Awaitable):
+                if not isinstance(reply, AT_ONCE):
                     reply = await reply
                 reply = self._respondents.answer(steps.send(reply), now_s)
         except StopIteration as done:
