@@ -296,9 +296,8 @@ def engine_unban(
 ) -> None:
     """Remove what was decided over an address, a network or a session, whatever it was."""
     from gateway import overriding, terminal
-    from gateway.config import load_config
 
-    listed = overriding.undo(load_config(config), subject)
+    listed = overriding.undo(config, subject)
     typer.echo(f"{subject}: {'removed' if listed.removed else 'there was nothing to remove'}")
     terminal.print_overrides(listed)
 
@@ -307,9 +306,8 @@ def engine_unban(
 def engine_list(config: ConfigFile, format: Format = OutputFormat.table) -> None:
     """List what is blocked, allowed or revoked by hand."""
     from gateway import overriding, terminal
-    from gateway.config import load_config
 
-    listed = overriding.listed(load_config(config))
+    listed = overriding.listed(config)
     if format is OutputFormat.json:
         terminal.print_json(listed.as_json())
     else:
@@ -318,10 +316,9 @@ def engine_list(config: ConfigFile, format: Format = OutputFormat.table) -> None
 
 def _decide(config: Path, subject: str, action: str, for_: str, reason: str) -> None:
     from gateway import overriding, terminal
-    from gateway.config import load_config
     from gateway.config.units import parse_duration
 
-    listed = overriding.decide(load_config(config), subject, action, parse_duration(for_), reason)
+    listed = overriding.decide(config, subject, action, parse_duration(for_), reason)
     terminal.print_overrides(listed)
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import orjson
 
-from gateway.config import Config
+from gateway.config.access import EngineAccess
 from gateway.config.address import parse_address
 from gateway.engine.override import Override
 from gateway.errors import EngineRefused, EngineUnreachable, OverrideError, StoreError
@@ -77,21 +77,21 @@ class RunningEngine:
         raise EngineRefused(f"{self._peer.address} says {status}: {text}")
 
 
-def find_engine(config: Config) -> RunningEngine:
+def find_engine(access: EngineAccess) -> RunningEngine:
     """The engine that runs with this configuration: at engine.listen, else the embedded one of `gateway run`.
 
     Raises EngineUnreachable if there is none, EngineRefused if one of both does not let us in.
     """
     tried = []
-    if config.engine.listen is not None:
-        peer = _standalone(config)
+    if access.engine.listen is not None:
+        peer = _standalone(access)
         try:
             ask(peer, "GET", "/healthz")
             return RunningEngine(peer)
         except EngineUnreachable as error:
             tried.append(f"{error} (engine.listen)")
     try:
-        return RunningEngine(Peer(f"unix:{_embedded_socket(config)}"))
+        return RunningEngine(Peer(f"unix:{_embedded_socket(access)}"))
     except EngineUnreachable as error:
         tried.append(f"{error} (admin.address)")
     raise EngineUnreachable(f"no engine runs with this configuration: {'; '.join(tried)}")
@@ -163,17 +163,17 @@ def _first_certificate(file: str) -> bytes:
     return ssl.PEM_cert_to_DER_cert(text[start : stop + len(end)])
 
 
-def _standalone(config: Config) -> Peer:
-    listen = config.engine.listen
+def _standalone(access: EngineAccess) -> Peer:
+    listen = access.engine.listen
     assert listen is not None
-    keys = config.engine.keys
+    keys = access.engine.keys
     certificate = None if listen.tls is None else str(listen.tls.certificate)
     return Peer(str(listen.address), keys[0].get_secret_value() if keys else "", certificate)
 
 
-def _embedded_socket(config: Config) -> str:
+def _embedded_socket(access: EngineAccess) -> str:
     """The path of the embedded engine's Unix socket, which the admin side of a running gateway knows."""
-    admin = config.admin
+    admin = access.admin
     peer = Peer(str(admin.address), "" if admin.token is None else admin.token.get_secret_value())
     status, answer = ask(peer, "GET", "/status.json")
     if status != 200:

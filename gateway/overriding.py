@@ -3,6 +3,7 @@
 Where that is depends on the configuration. A shared store is written to directly, and every engine on it follows at
 once; no engine needs to run. With the store `memory` the list is in the engine's own memory, so the engine is asked:
 `gateway engine` at engine.listen, or the embedded one of `gateway run` on the Unix socket that the admin side names.
+Nothing else of the file is read. Each function raises ConfigError for what is wrong with these keys.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from gateway.config import Config
+from gateway.config import EngineStore
+from gateway.config.access import EngineAccess, StoreAccess
+from gateway.config.loading import load_section
 from gateway.engine.override import Override, parse_subject
 from gateway.engine.store import MEMORY, store_of
 from gateway.engine.store.valkey import ValkeyStore
@@ -45,7 +49,7 @@ class Register(Protocol):
     async def list(self) -> list[Override]: ...
 
 
-def decide(config: Config, subject: str, action: str, for_s: float, reason: str = "") -> Listed:
+def decide(config: Path, subject: str, action: str, for_s: float, reason: str = "") -> Listed:
     """Put an override in force for `for_s` seconds. `action`: block, allow or revoke. Raises as Register does."""
     now_s = time.time()
     override = Override.of(subject, action, now_s + for_s, reason, now_s)
@@ -57,7 +61,7 @@ def decide(config: Config, subject: str, action: str, for_s: float, reason: str 
     return asyncio.run(_with_register(config, put))
 
 
-def undo(config: Config, subject: str) -> Listed:
+def undo(config: Path, subject: str) -> Listed:
     """Remove the override of a subject, whatever it says. Raises as Register does."""
     subject = parse_subject(subject)
 
@@ -68,7 +72,7 @@ def undo(config: Config, subject: str) -> Listed:
     return asyncio.run(_with_register(config, remove))
 
 
-def listed(config: Config) -> Listed:
+def listed(config: Path) -> Listed:
     """What is in force. Raises as Register does."""
 
     async def read(register: Register, where: str) -> Listed:
@@ -77,18 +81,18 @@ def listed(config: Config) -> Listed:
     return asyncio.run(_with_register(config, read))
 
 
-async def _with_register(config: Config, work: Callable[[Register, str], Awaitable[Result]]) -> Result:
-    if config.engine.store.url.get_secret_value() == MEMORY:
-        engine: RunningEngine = find_engine(config)
+async def _with_register(config: Path, work: Callable[[Register, str], Awaitable[Result]]) -> Result:
+    settings = load_section(config, StoreAccess).engine.store
+    if settings.url.get_secret_value() == MEMORY:
+        engine: RunningEngine = find_engine(load_section(config, EngineAccess))
         return await work(engine, engine.where)
-    async with _shared_store(config) as store:
+    async with _shared_store(settings) as store:
         return await work(store, f"store {store.address}")
 
 
 @contextlib.asynccontextmanager
-async def _shared_store(config: Config) -> AsyncIterator[ValkeyStore]:
+async def _shared_store(settings: EngineStore) -> AsyncIterator[ValkeyStore]:
     """The store, started; one that is not reached refuses what it is asked, and says why."""
-    settings = config.engine.store
     store = store_of(settings.url.get_secret_value(), prefix=f"{settings.prefix}:", ca=settings.ca)
     assert isinstance(store, ValkeyStore)
     with _without_warnings():

@@ -69,6 +69,21 @@ def test_ban_of_a_running_engine_is_in_force_and_shown(
         assert operated.store.overrides.get("192.0.2.9") is None
 
 
+def test_variables_of_other_keys_need_not_be_set(
+    config_of: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, operated = str(tmp_path / "engine.sock"), Operated(keys=(), trusted=True)
+    config = config_of(listen={"address": f"unix:{path}"}, keys=["${ENGINE_KEY}"], session={"secrets": ["${SECRET}"]})
+    with beside(operated, bind_unix(path)):
+        assert ban(config) == 2
+        complaint = capsys.readouterr().err
+        assert "engine.keys[0]: got ${ENGINE_KEY}, which is not set" in complaint and "SECRET" not in complaint
+
+        monkeypatch.setenv("ENGINE_KEY", "a-key")
+        assert ban(config) == 0
+    assert operated.store.overrides.get("192.0.2.9").action == "block"
+
+
 def test_engine_on_a_unix_socket_needs_no_key(
     config_of: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from gateway.config.models import Config
 from gateway.config.problem import Path, found_by_schema
-from gateway.config.section import Section
+from gateway.config.section import Section, is_read
 from gateway.errors import ConfigError, ConfigProblem
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -25,7 +26,7 @@ def load_config(path: str | os.PathLike[str]) -> Config:
 
 
 def load_section(path: str | os.PathLike[str], model: type[AnySection]) -> AnySection:
-    """A file of one section, such as a policy. Read and refused like a configuration."""
+    """A file of one section, such as a policy. Read and refused like a configuration; of an Excerpt, its keys alone."""
     return parse_section(_read(path), os.fspath(path), model)
 
 
@@ -58,7 +59,7 @@ def parse_section(text: str, name: str, model: type[AnySection]) -> AnySection:
     """A section in a YAML text; an empty text is all defaults. Raises ConfigError as load_config does."""
     from gateway.config.source import Source  # a worker, which gets mappings, never loads the YAML library
 
-    source = Source(name, text)
+    source = Source(name, text, partial(is_read, model))
     try:
         section = model.model_validate({} if source.data is None else source.data)
     except ValidationError as error:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from gateway.config.secret import REDACTED, SECRET_KEYS
+from gateway.config.section import sections_of
 from gateway.config.value import Finding, nearest
 from gateway.errors import ConfigProblem
 
@@ -105,12 +106,5 @@ def _section_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
     """The section that a path leads to."""
     for part in path:
         if isinstance(part, str):
-            model = next(_sections_of(model.model_fields[part].annotation))
+            model = next(sections_of(model.model_fields[part].annotation))
     return model
-
-
-def _sections_of(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _sections_of(argument)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -33,6 +33,10 @@ class Section(BaseModel):
         return value
 
 
+class Excerpt(Section):
+    """Some keys of a mapping of the file; the others are not read, so that nothing wrong with them matters."""
+
+
 def setting(default: Any, meaning: str) -> Any:
     """A key that may be left out. default: as one would type it in a file."""
     return Field(default, description=meaning)
@@ -41,3 +45,23 @@ def setting(default: Any, meaning: str) -> Any:
 def required(meaning: str) -> Any:
     """A key that must be given."""
     return Field(description=meaning)
+
+
+def sections_of(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections in a key's type: of `tuple[Site, ...]` it is Site."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from sections_of(argument)
+
+
+def is_read(model: type[BaseModel], path: tuple[str | int, ...]) -> bool:
+    """False for a key that an Excerpt leaves out, and for all below it."""
+    for part in path:
+        if not issubclass(model, Excerpt):
+            break
+        if isinstance(part, str):
+            if part not in model.model_fields:
+                return False
+            model = next(sections_of(model.model_fields[part].annotation), Section)
+    return True

@@ -8,6 +8,7 @@ expansion is bounded, so that a small file cannot become a large configuration.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -34,9 +35,11 @@ _CORE_TAGS = frozenset(
 class Source:
     """One text, read. `data` is what it holds; `problems` what is wrong with it as YAML, whatever the schema."""
 
-    def __init__(self, name: str, text: str) -> None:
-        """name: for messages, usually the file's. Raises ConfigError if it is not YAML at all."""
+    def __init__(self, name: str, text: str, is_read: Callable[[Path], bool] = lambda path: True) -> None:
+        """name: for messages, usually the file's. is_read: False for keys that are left out, with all that is wrong
+        with them. Raises ConfigError if it is not YAML at all."""
         self.name = name
+        self._is_read = is_read
         self.problems: list[ConfigProblem] = []
         self._lines: dict[Path, int] = {(): 1}
         self._key_lines: dict[Path, int] = {}
@@ -120,6 +123,8 @@ class Source:
             key = str(key_node.value)
             if key == "<<" and not key_node.style:
                 merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                continue
+            if not self._is_read((*path, key)):
                 continue
             line = _line(key_node)
             if key in lines:
