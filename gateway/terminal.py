@@ -73,6 +73,7 @@ def _print_answer(answer: Answer, console: Console) -> None:
     decision = f"{answer.decision} ({answer.reason})" if answer.reason else answer.decision
     facts = [
         ("decision", decision),
+        *([("rule", answer.rule)] if answer.rule else []),
         ("answer", f"{status} after {answer.duration_s * 1e3:.1f} ms"),
         ("outcome", answer.outcome),
     ]

@@ -294,12 +294,14 @@ def asking(server: RecordingProtection, **protection: Any) -> Config:
 
 async def test_ask_of_an_allowed_request_shows_what_both_sides_get(protection: RecordingProtection) -> None:
     protection.default = decision(
-        200, to_request=((b"X-DataDome-isbot", b"0"),), to_response=((b"Set-Cookie", b"datadome=new; Path=/"),))
+        200, to_request=((b"X-DataDome-isbot", b"0"),), to_response=((b"Set-Cookie", b"datadome=new; Path=/"),),
+        unlisted=((b"X-DataDome-ruletype", b"search-engine"),))
     described = get("http://shop.example/a?b", ("User-Agent", "x"), ("X-DataDome-isbot", "forged"))
     found = await ask(asking(protection), described)
     answer = found.answer
     assert answer is not None
     assert (answer.decision, answer.reason, answer.status, answer.outcome) == ("allow", "", 200, "allowed")
+    assert answer.rule == "search-engine"
     assert answer.request_headers == (("x-datadome-isbot", "0"),)
     assert answer.response_headers == (("set-cookie", "datadome=new; Path=/"),)
     assert answer.client_gets == ()
@@ -331,7 +333,7 @@ async def test_ask_of_a_blocked_request_shows_the_local_reply(protection: Record
     answer = (await ask(asking(protection), get())).answer
     assert answer is not None
     assert (answer.decision, answer.status, answer.outcome) == ("block", 403, "blocked")
-    assert (answer.request_headers, answer.origin_gets) == ((), ())
+    assert (answer.rule, answer.request_headers, answer.origin_gets) == ("", (), ())
     assert answer.response_headers == (("set-cookie", "a=b"),)
     assert answer.client_gets == ("HTTP/1.1 403 Forbidden", "set-cookie: a=b", "content-length: 7")
 
@@ -491,6 +493,7 @@ def test_explain_ask_typed_prints_decision_and_reply(tmp_path: Path) -> None:
     typed = ["explain", "--ask", "-c", file, "-H", "User-Agent: curl/8", "http://shop.example/"]
     done = subprocess.run([sys.executable, "-m", "gateway", *typed], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+    assert "rule      automation " in done.stdout
     assert "outcome   blocked" in done.stdout and "HTTP/1.1 403 Forbidden" in done.stdout
     assert "very-secret" not in done.stdout
 

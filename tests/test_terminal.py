@@ -41,6 +41,7 @@ BLOCK = Answer(
     reason="",
     status=403,
     duration_s=0.00123,
+    rule="automation",
     outcome="blocked",
     request_headers=(),
     response_headers=(("Set-Cookie", "datadome=x"),),
@@ -84,6 +85,7 @@ def test_explanation_of_hostile_value_neither_marks_up_nor_commands_the_terminal
 def test_explanation_of_block_shows_decision_and_what_both_sides_get() -> None:
     assert printed(replace(CHECK, answer=BLOCK))[7:] == [
         "decision  block",
+        "rule      automation",
         "answer    status 403 after 1.2 ms",
         "outcome   blocked",
         "",
@@ -103,7 +105,7 @@ def test_explanation_of_block_shows_decision_and_what_both_sides_get() -> None:
 
 
 def test_explanation_of_failed_check_shows_the_reason() -> None:
-    failed = replace(BLOCK, decision="error", reason="timeout", status=None, duration_s=0.15)
+    failed = replace(BLOCK, decision="error", reason="timeout", status=None, duration_s=0.15, rule="")
     lines = printed(replace(CHECK, answer=failed))
     assert lines[7:9] == ["decision  error (timeout)", "answer    no answer after 150.0 ms"]
 

@@ -30,6 +30,7 @@ def describe_answer(check: CheckedRequest, decision: Decision, duration_s: float
         reason=f"{decision.reason}: {last_error}" if decision.reason and last_error else decision.reason,
         status=decision.status or None,
         duration_s=duration_s,
+        rule=_text(decision.rule),
         outcome=enforcement.outcome,
         request_headers=_pairs(decision.request_lines) if enforcement.merges else (),
         response_headers=response_headers,

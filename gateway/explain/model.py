@@ -47,6 +47,8 @@ class Answer:
     status: int | None
     """The API's status (with `integrity: header`, the header's); None if no answer came."""
     duration_s: float
+    rule: str
+    """Which of its rules decided (X-DataDome-ruletype); "" if it does not say."""
     outcome: str
     """The `outcome` label this request would be counted under."""
     request_headers: Headers
