@@ -130,9 +130,11 @@ def print_json(value: object) -> None:
 
 def print_rules(rows: Sequence[replay.RuleRow], console: Console | None = None) -> None:
     """One line per rule in force, in order."""
-    table = _table("#", "rule", "action", "from", "")
+    hosts = any(row.hosts for row in rows)
+    table = _table("#", "rule", "action", "from", "", *(["hosts"] if hosts else []))
     for row in rows:
-        table.add_row(str(row.number), row.name, row.action, row.origin, "dry run" if row.dry_run else "")
+        more = [row.hosts or "all others"] if hosts else []
+        table.add_row(str(row.number), row.name, row.action, row.origin, "dry run" if row.dry_run else "", *more)
     (console or _console()).print(table)
 
 

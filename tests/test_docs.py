@@ -45,6 +45,7 @@ from gateway.engine.policy.model import (
     PolicyFile,
     Redirect,
     Rule,
+    SitePolicy,
 )
 from gateway.engine.wire import JSON
 from gateway.metrics import CHALLENGE_RESULTS
@@ -196,7 +197,8 @@ TABLES: dict[str, Callable[[], str]] = {
     **{
         name: lambda section=section: markdown_table(("key", "default", "meaning"), key_rows(section))
         for name, section in {
-            "policy": PolicyFile, "rule": Rule, "match": Match, "limit": Limit, "redirect": Redirect, "set": AddressSet,
+            "policy": PolicyFile, "site": SitePolicy, "rule": Rule, "match": Match, "limit": Limit,
+            "redirect": Redirect, "set": AddressSet,
         }.items()
     },
     "findings": lambda: markdown_table(("finding", "weight", "why", "source"), finding_rows()),
@@ -389,6 +391,13 @@ RECIPES: dict[str, tuple[Case, ...]] = {
         Case(person(), ("challenge", "every-browser")),
         Case(described(UserAgent=FEEDLY), ("block", "automation")),
         Case(script(IP=PARTNER, Method="POST", Request="/hooks/payment"), ("allow", "payment-webhook")),
+    ),
+    "One site under attack, another of machines": (
+        Case(person(Host="shop.example"), ("challenge", "every-browser")),
+        Case(person(Host="shop.example", IP=OFFICE), ("allow", "office")),
+        Case(script(Host="v1.api.example"), ("allow", "default")),
+        Case(script(Host="api.example"), ("limit", "api-rate"), 700),
+        Case(script(Host="else.example"), ("block", "automation")),
     ),
     "Stricter, or more lenient, with doubtful browsers": (
         Case(described(UserAgent=CHROME, Accept="*/*"), ("block", "certain-contradiction")),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.config.loading import load_section
+from gateway.engine.policy.judge import CompiledRule
 from gateway.engine.policy.loading import LoadedPolicy, compile_policy
-from gateway.engine.policy.model import PRESETS, PolicyFile
+from gateway.engine.policy.model import PRESETS, PolicyFile, SitePolicy
 
 
 class NamedPolicy(NamedTuple):
@@ -18,13 +19,15 @@ class NamedPolicy(NamedTuple):
 
 
 class RuleRow(NamedTuple):
-    """A rule in force. `number`: from 1; `origin`: `file` or `preset NAME`."""
+    """A rule in force. `number`: from 1, for each of the `hosts`, "" = all that no site names; `origin`: `file` or
+    `preset NAME`."""
 
     number: int
     name: str
     action: str
     origin: str
     dry_run: bool
+    hosts: str = ""
 
 
 def read_policy(name: str) -> NamedPolicy:
@@ -38,12 +41,22 @@ def read_policy(name: str) -> NamedPolicy:
 
 
 def rule_rows(policy: NamedPolicy) -> list[RuleRow]:
-    """The rules in the order in which they are asked."""
-    own = {rule.name for rule in policy.file.rules}
+    """The rules in the order in which they are asked, those of sites behind the others."""
+    file, rules = policy.file, policy.loaded.policy
+    rows = _rows(file, file, rules.rules, "")
+    for site, compiled in zip(file.sites, rules.sites, strict=True):
+        rows += _rows(file, site, compiled.rules, " ".join(site.hosts))
+    return rows
+
+
+def _rows(
+    file: PolicyFile, part: PolicyFile | SitePolicy, rules: tuple[CompiledRule, ...], hosts: str
+) -> list[RuleRow]:
+    own = {rule.name for rule in (*file.rules, *part.rules)}
     return [
         RuleRow(
-            number, rule.name, rule.action, "file" if rule.name in own else f"preset {policy.file.preset}",
-            rule.dry_run or policy.file.dry_run,
+            number, rule.name, rule.action, "file" if rule.name in own else f"preset {part.preset}",
+            rule.dry_run or file.dry_run, hosts,
         )
-        for number, (rule, _) in enumerate(policy.loaded.policy.rules, 1)
+        for number, (rule, _) in enumerate(rules, 1)
     ]  # fmt: skip

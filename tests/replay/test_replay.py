@@ -307,6 +307,11 @@ def test_preset_and_file_are_read_by_name(policy: Callable[[str], Any]) -> None:
         (4, "declared-bot", "file", False),
     ]
     assert {row.name for row in rows}.isdisjoint({"attack-tool"})
+    site = policy("preset: none\nsites: [{hosts: a.example, preset: permissive, rules: [{name: its, action: allow}]}]")
+    assert [(row.number, row.name, row.origin, row.hosts) for row in rule_rows(site)[:2]] == [
+        (1, "its", "file", "a.example"),
+        (2, "absurd-request", "preset permissive", "a.example"),
+    ]
     assert {row.origin for row in rule_rows(read_policy("aggressive"))} == {"preset aggressive"}
     with pytest.raises(ConfigError, match="cannot be read"):
         read_policy("no-such-policy")

@@ -94,7 +94,7 @@ def _of_standing(match: Match) -> Iterable[Condition]:
         claims = frozenset(match.claim)
         yield lambda request: request.standing in claims
     if match.signed_by:
-        matches = _host_matcher(match.signed_by)
+        matches = host_matcher(match.signed_by)
         yield lambda request: request.signed_by != "" and matches(request.signed_by)
 
 
@@ -134,11 +134,11 @@ def _bot(classes: frozenset[str]) -> Condition:
 
 
 def _host(patterns: tuple[str, ...]) -> Condition:
-    matches = _host_matcher(patterns)
+    matches = host_matcher(patterns)
     return lambda request: matches(request.host)
 
 
-def _host_matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+def host_matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     exact = frozenset(pattern for pattern in patterns if not pattern.startswith("*"))
     endings = tuple(pattern[1:] for pattern in patterns if pattern.startswith("*"))  # "" of "*": any
     return lambda host: host in exact or host.endswith(endings)

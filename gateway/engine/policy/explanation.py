@@ -79,17 +79,16 @@ class ExplainedPolicy:
         policy = loaded.policy
         self._dry_run = policy.dry_run
         self._without_javascript = policy.without_javascript
-        self._rules = tuple(
-            _Explainable(compiled, _parts(compiled.rule.match, loaded.sets, strict=compiled.rule.action == "allow"))
-            for compiled in policy.rules
-        )
+        self._sites = tuple((site.matches, _explainable(site.rules, loaded)) for site in policy.sites)
+        self._rules = _explainable(policy.rules, loaded)
 
     def explain(self, request: Request) -> Generator[Question, Reply, Explained]:
         """A judgement: asks what `policy.judge` would ask, in the same order."""
         steps: list[Step] = []
         dry: list[tuple[str, Action]] = []
         verdict: Verdict | None = None
-        for rule in self._rules:
+        rules = next((rules for matches, rules in self._sites if matches(request.host)), self._rules)
+        for rule in rules:
             if verdict is not None:
                 steps.append(_not_reached(rule.compiled.rule))
                 continue
@@ -127,6 +126,12 @@ class ExplainedPolicy:
             matched = matched and looked[-1].holds is True
         outcome, note = _outcome(rule, verdict, counted, matched=matched)
         return Step(rule.name, rule.action, outcome, tuple(looked), note), verdict
+
+
+def _explainable(rules: tuple[CompiledRule, ...], loaded: LoadedPolicy) -> tuple[_Explainable, ...]:
+    return tuple(
+        _Explainable(one, _parts(one.rule.match, loaded.sets, strict=one.rule.action == "allow")) for one in rules
+    )
 
 
 def _view(request: Request) -> Request:

@@ -5,7 +5,7 @@ A generator, so that it stays pure: what must be counted or looked up is yielded
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from hashlib import blake2b
 from typing import NamedTuple, cast
 
@@ -33,18 +33,33 @@ class CompiledRule(NamedTuple):
     conditions: Conditions
 
 
+class SiteRules(NamedTuple):
+    """The rules of some hosts. `matches`: whether a host is one of them."""
+
+    matches: Callable[[str], bool]
+    rules: tuple[CompiledRule, ...]
+
+
 class Policy(NamedTuple):
     """Rules ready to judge with. `without_javascript`: of challenges whose rule leaves it open; `dry_run`: allow
-    everything, and say what would have been done."""
+    everything, and say what would have been done; `sites`: hosts with rules of their own, the first that matches."""
 
     rules: tuple[CompiledRule, ...]
     without_javascript: bool = True
     dry_run: bool = False
+    sites: tuple[SiteRules, ...] = ()
+
+    def rules_for(self, host: str) -> tuple[CompiledRule, ...]:
+        """All the rules that judge requests for a host, in order."""
+        for site in self.sites:
+            if site.matches(host):
+                return site.rules
+        return self.rules
 
     def judge(self, request: Request) -> Judgement:
         """The verdict of the first rule that ends it; DEFAULT_RULE allows what is left."""
         dry: list[tuple[str, Action]] = []
-        for rule, (plain, asking) in self.rules:
+        for rule, (plain, asking) in self.rules_for(request.host) if self.sites else self.rules:
             if not _hold(plain, request):
                 continue
             if asking:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from gateway.config.loading import load_section
 from gateway.engine.network import Network, Networks
-from gateway.engine.policy.condition import NamedSet, conditions
-from gateway.engine.policy.judge import CompiledRule, Policy
-from gateway.engine.policy.model import AddressSet, PolicyFile, Rule
+from gateway.engine.policy.condition import NamedSet, conditions, host_matcher
+from gateway.engine.policy.judge import CompiledRule, Policy, SiteRules
+from gateway.engine.policy.model import AddressSet, PolicyFile, Rule, SitePolicy
 from gateway.errors import ConfigError, ConfigProblem
 
 PRESETS = Path(__file__).parent / "preset"
@@ -53,13 +53,15 @@ def load_policy(path: str | Path | None, *, without_javascript: bool = True) -> 
 def compile_policy(file: PolicyFile, source: str, *, without_javascript: bool = True) -> LoadedPolicy:
     """Rules of a read file, the preset's behind its own. `source`: its name in messages. Raises ConfigError."""
     _check_disabled(file, source)
+    for index, site in enumerate(file.sites):
+        _check_disabled(site, source, f"sites[{index}].")
     fixed = {name: tuple(_networks(one, source, name)) for name, one in file.sets.items()}
     sets = {name: NamedSet(Networks(networks)) for name, networks in fixed.items()}
-    rules = tuple(
-        CompiledRule(rule, conditions(rule.match, sets, strict=rule.action == "allow")) for rule in _rules(file)
+    sites = tuple(
+        SiteRules(host_matcher(site.hosts), _compiled(site, (*site.rules, *file.rules), sets)) for site in file.sites
     )
     return LoadedPolicy(
-        Policy(rules, without_javascript, file.dry_run),
+        Policy(_compiled(file, file.rules, sets), without_javascript, file.dry_run, sites),
         {name: FetchedSet(one, sets[name], fixed[name]) for name, one in file.sets.items() if one.urls},
         tuple(listed for one in file.sets.values() for listed in one.files),
         source,
@@ -86,22 +88,31 @@ def _preset(name: str) -> PolicyFile:
     return load_section(PRESETS / f"{name}.yaml", PolicyFile)
 
 
-def _rules(file: PolicyFile) -> Iterable[Rule]:
-    """The file's own, then the preset's; a rule of the same name stands in the place of the preset's."""
+def _compiled(
+    file: PolicyFile | SitePolicy, own: tuple[Rule, ...], sets: Mapping[str, NamedSet]
+) -> tuple[CompiledRule, ...]:
+    """`own` and the preset's, ready to judge with."""
+    return tuple(
+        CompiledRule(rule, conditions(rule.match, sets, strict=rule.action == "allow")) for rule in _ordered(file, own)
+    )
+
+
+def _ordered(file: PolicyFile | SitePolicy, own: tuple[Rule, ...]) -> Iterable[Rule]:
+    """`own`, then the preset's; a rule of the same name stands in the place of the preset's."""
     preset = () if file.preset == "none" else _preset(file.preset).rules
     places = {rule.name for rule in preset} - set(file.disable)
-    own = {rule.name: rule for rule in file.rules}
-    yield from (rule for rule in file.rules if rule.name not in places)
-    yield from (own.get(rule.name, rule) for rule in preset if rule.name in places)
+    named = {rule.name: rule for rule in own}
+    yield from (rule for rule in own if rule.name not in places)
+    yield from (named.get(rule.name, rule) for rule in preset if rule.name in places)
 
 
-def _check_disabled(file: PolicyFile, source: str) -> None:
+def _check_disabled(file: PolicyFile | SitePolicy, source: str, prefix: str = "") -> None:
     problems = []
     known = {rule.name for rule in _preset(file.preset).rules} if file.preset != "none" else set()
     for index, name in enumerate(file.disable):
         if name not in known:
             expected = f"a rule of the preset {file.preset}: {', '.join(sorted(known)) or 'it has none'}"
-            problems.append(ConfigProblem(source, None, f"disable[{index}]", repr(name), expected))
+            problems.append(ConfigProblem(source, None, f"{prefix}disable[{index}]", repr(name), expected))
     if problems:
         raise ConfigError.of(problems)
 

@@ -275,34 +275,48 @@ class Rule(Section):
             )
 
 
+Preset = Annotated[Literal["permissive", "moderate", "aggressive", "none"], OneOf()]
+
+
+class SitePolicy(Section):
+    """Another preset, and rules of their own, for some hosts."""
+
+    hosts: Annotated[tuple[HostPattern, ...], BeforeValidator(_listed)] = required('Exact, "*.example.com" or "*".')
+    preset: Preset = setting("moderate", "In the place of the file's preset.")
+    disable: Words = setting([], "Names of rules of that preset that are left out.")
+    rules: tuple[Rule, ...] = setting([], "Rules of these hosts, in order; they come before the file's.")
+
+
 class PolicyFile(Section):
     """A whole policy file."""
 
-    preset: Annotated[Literal["permissive", "moderate", "aggressive", "none"], OneOf()] = setting(
-        "moderate", "The rules that follow the ones below; none = only the ones below."
-    )
+    preset: Preset = setting("moderate", "The rules that follow the ones below; none = only the ones below.")
     disable: Words = setting([], "Names of rules of the preset that are left out.")
     dry_run: Flag = setting(False, "Judge, count and log, and allow everything.")
     sets: dict[Word, AddressSet] = setting({}, "Address sets by name.")
     rules: tuple[Rule, ...] = setting([], "Rules, in order; they come before the preset's.")
+    sites: tuple[SitePolicy, ...] = setting([], "What is different for some hosts; the first that matches counts.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        found = []
-        if len(self.rules) > MAX_RULES:
-            found.append(Finding(("rules",), len(self.rules), f"at most {MAX_RULES} rules"))
-        seen: set[str] = set()
-        for index, rule in enumerate(self.rules):
-            if rule.name in seen:
-                found.append(Finding(("rules", index, "name"), rule.name, "a name that no other rule has"))
-            seen.add(rule.name)
-            expected = f"an address, a network or a set: {', '.join(sorted(self.sets)) or 'there is none'}"
-            found += [
-                Finding(("rules", index, "match", *keys), name, expected)
-                for keys, name in _set_names(rule.match) if name not in self.sets
-            ]  # fmt: skip
+        count = len(self.rules) + sum(len(site.rules) for site in self.sites)
+        found = [Finding(("rules",), count, f"at most {MAX_RULES} rules")] if count > MAX_RULES else []
+        found += self._wrong(self.rules, (), set())
+        for index, site in enumerate(self.sites):
+            found += self._wrong(site.rules, ("sites", index), {rule.name for rule in self.rules})
         report(found)
         return self
+
+    def _wrong(self, rules: tuple[Rule, ...], keys: tuple[str | int, ...], seen: set[str]) -> Iterator[Finding]:
+        """Names that stand twice (`seen`: in rules that are asked together with these), sets that are not there."""
+        expected = f"an address, a network or a set: {', '.join(sorted(self.sets)) or 'there is none'}"
+        for index, rule in enumerate(rules):
+            if rule.name in seen:
+                yield Finding((*keys, "rules", index, "name"), rule.name, "a name that no other rule has")
+            seen.add(rule.name)
+            for inner, name in _set_names(rule.match):
+                if name not in self.sets:
+                    yield Finding((*keys, "rules", index, "match", *inner), name, expected)
 
 
 def is_set_name(text: str) -> bool:

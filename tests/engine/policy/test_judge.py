@@ -275,3 +275,32 @@ def test_signature_of_an_agent_is_verified(reply: SignedBy, rule: str) -> None:
 
     assert verdict.rule == rule
     assert asked[0] == Signed("GET", "https", "shop.example", "/a?b", *SIGNED.values())
+
+
+SITES = """
+preset: none
+rules: [{name: everywhere, match: {path: ^/open}, action: allow}]
+sites:
+  - hosts: [shop.example, "*.shop.example"]
+    preset: none
+    rules: [{name: shop, action: block}]
+  - hosts: api.example
+    preset: aggressive
+    disable: [suspicious-browser]
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "rule"),
+    [
+        ("shop.example", "/", "shop"),
+        ("WWW.shop.example:8443", "/", "shop"),
+        ("shop.example", "/open", "shop"),  # its own rules come first
+        ("api.example", "/open", "everywhere"),
+        ("api.example", "/", "absurd-request"),  # of the preset: the request has no Accept header at all
+        ("else.example", "/open", "everywhere"),
+        ("else.example", "/", "default"),
+    ],
+)
+def test_site_has_its_own_rules_then_the_files_then_its_preset(host: str, path: str, rule: str) -> None:
+    assert judge(SITES, request(Host=host, Request=path))[0].rule == rule

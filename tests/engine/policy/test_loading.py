@@ -135,6 +135,10 @@ def test_own_rule_of_a_name_that_is_disabled_too_comes_first() -> None:
             + ", ".join(sorted(MODERATE)),
         ),
         (
+            "sites: [{hosts: x.example, preset: none, disable: [a]}]",
+            "policy.yaml: sites[0].disable[0]: got 'a'; expected a rule of the preset none: it has none",
+        ),
+        (
             "preset: none\ndisable: [a]",
             "policy.yaml: disable[0]: got 'a'; expected a rule of the preset none: it has none",
         ),

@@ -58,6 +58,15 @@ OF_THE_FILE = [
         "rules: [{name: a, action: block}, {name: a, action: allow}]", "rules[1].name: got 'a'",
         "a name that no other rule has",
     ),
+    (
+        "{rules: [{name: a, action: block}], sites: [{hosts: x, rules: [{name: a, action: allow}]}]}",
+        "sites[0].rules[0].name: got 'a'", "a name that no other rule has",
+    ),
+    (
+        "sites: [{hosts: x, rules: [{name: a, match: {address: office}, action: allow}]}]",
+        "sites[0].rules[0].match.address[0]: got 'office'", "an address, a network or a set: there is none",
+    ),
+    ("sites: [{preset: none}]", "sites[0].hosts: got nothing", 'a value: Exact, "*.example.com" or "*".'),
 ]  # fmt: skip
 
 # what stands behind `name` and `match` of a rule; line 4 is its first line
