@@ -56,11 +56,14 @@ class SessionKind(StrEnum):
 
 
 def _subject(text: str) -> str:
-    from gateway.engine.override import parse_subject
+    """Of a session its id, also where the whole cookie was given: that is all that a visitor knows."""
+    from gateway.engine.override import SESSION, parse_subject
+    from gateway.engine.session import session_id
     from gateway.errors import OverrideError
 
+    of_cookie = session_id(text.removeprefix(SESSION))
     try:
-        return parse_subject(text)
+        return parse_subject(text if of_cookie is None else SESSION + of_cookie)
     except OverrideError as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -73,7 +76,7 @@ def _place(text: str) -> str:
 
 
 def _session(text: str) -> str:
-    """`ID` and `session:ID` alike."""
+    """`ID`, `session:ID` and a cookie's value alike."""
     return _subject(f"session:{text.removeprefix('session:')}")
 
 
@@ -278,7 +281,11 @@ def engine_allow(subject: Subject, config: ConfigFile, for_: Duration, reason: R
 
 @engine_app.command("revoke")
 def engine_revoke(
-    session: Annotated[str, typer.Argument(metavar="SESSION", callback=_session, help="Its id, as logs show it.")],
+    session: Annotated[str, typer.Argument(
+            metavar="SESSION",
+            callback=_session,
+            help="Its id, as the decision log has it, or the value of the visitor's cookie `datadome`.",
+        )],
     config: ConfigFile,
     for_: Duration,
     reason: Reason = "",

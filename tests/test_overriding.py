@@ -21,7 +21,9 @@ from processes import START_S, free_port
 from valkey_server import ValkeyServer, needs_server
 
 from gateway.__main__ import main
+from gateway.engine.keyring import Binding, Keyring
 from gateway.engine.service.listener import bind_tcp, bind_unix, tls_context
+from gateway.engine.session import Sessions
 from gateway.engine.store import store_of
 
 
@@ -61,6 +63,14 @@ def test_ban_of_a_running_engine_is_in_force_and_shown(
 
         assert main(["engine", "revoke", "AAAAAAAAAAAA", "--for", "1h", "-c", config]) == 0
         assert operated.store.overrides.get("session:AAAAAAAAAAAA").action == "revoke"
+
+        cookie = Sessions(Keyring([b"secret"]), 60.0)
+        opened = cookie.open("proved", time.time(), lambda size: b"\1" * size)
+        word = cookie.write(opened, Binding("shop.example", "", "Mozilla/5.0"))
+        assert main(["engine", "revoke", word, "--for", "1h", "-c", config]) == 0
+        assert operated.store.overrides.get(f"session:{opened.id}").action == "revoke"
+        assert main(["engine", "unban", f"session:{word}", "-c", config]) == 0
+        assert operated.store.overrides.get(f"session:{opened.id}") is None
 
         assert main(["engine", "unban", "192.0.2.9", "-c", config]) == 0
         assert capsys.readouterr().out.count("192.0.2.9: removed") == 1

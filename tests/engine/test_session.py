@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.engine.keyring import Binding, Keyring
-from gateway.engine.session import NO_SESSION, SKEW_S, TOKEN_CHARACTERS, Kind, Session, Sessions
+from gateway.engine.session import NO_SESSION, SKEW_S, TOKEN_CHARACTERS, Kind, Session, Sessions, session_id
 
 NOW_S = 1_750_000_000.0
 LIFE_S = 1000.0
@@ -137,3 +137,25 @@ def test_any_text_is_read_without_raising(text: str) -> None:
 )
 def test_only_a_visitor_is_due_after_half_its_life(kind: Kind, later_s: float, due: bool) -> None:
     assert SESSIONS.is_due(Session(kind, "a" * 12, int(NOW_S)), NOW_S + later_s) is due
+
+
+@given(st.binary(min_size=9, max_size=9), st.sampled_from(KINDS))
+def test_id_of_a_token_is_that_of_its_session_whoever_signed_it(id_: bytes, kind: Kind) -> None:
+    foreign = Sessions(Keyring([b"of another engine"]), LIFE_S)
+    opened = foreign.open(kind, NOW_S, lambda size: id_)
+
+    assert session_id(foreign.write(opened, BINDING)) == opened.id
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "A" * 12, "A" * 40, token()[:-1], token() + "A", token()[:-1] + "!", f"{token()[:-1]}é", "2001:db8::" * 4],
+)
+def test_text_that_is_no_token_has_no_session_id(text: str) -> None:
+    assert session_id(text) is None
+
+
+@given(st.text(max_size=60))
+def test_session_id_of_any_text_is_an_id_or_none(text: str) -> None:
+    found = session_id(text)
+    assert found is None or len(found) == 12
