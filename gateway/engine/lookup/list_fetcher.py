@@ -1,9 +1,10 @@
 """Address lists by URL, kept fresh: those of the policy, and those that operators publish (`refresher`).
 
 Theory of operation. Each list has its own rhythm: it is fetched when `interval_s` has passed since it last was, or
-RETRY_S after a failure, one list at a time. A document is read whole and offered to `on_update`; only if that does not
-refuse it, it counts and is written to the cache. So whatever goes wrong, a time out, an error page, a full disk, the
-former list stays in force. A restart begins with what the cache has, however old, and fetches only what is due.
+RETRY_S after a failure, one list at a time. A document is read whole and offered to `on_update`; only if that does
+not refuse it, it counts and is written to the cache. So whatever goes wrong, a time out, an error page, a full disk,
+the former list stays in force; the log says when a list begins to fail and when it is back. A restart begins with
+what the cache has, however old, and fetches only what is due.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class ListFetcher:
         return sum(self._load(name) for name in self._sources)
 
     async def run(self) -> None:
-        """Fetch what is due, for ever; with interval 0 return at once. What fails is logged and tried again."""
+        """Fetch what is due, for ever; with interval 0 return at once. What fails is tried again."""
         while self._interval_s and self._sources:
             for name, state in self._states.items():
                 if self._clock() >= state.due_s:
@@ -111,9 +112,12 @@ class ListFetcher:
                 await self._save(name, networks)
         except (FetchFailed, ListRefused) as error:
             state.due_s = self._clock() + min(RETRY_S, self._interval_s or RETRY_S)
+            if not state.error:  # every try of a machine without network would be a line for each list
+                log.warning("list not refreshed, the former one stays in force", list=name, error=str(error))
             state.error = str(error)
-            log.warning("list not refreshed, the former one stays in force", list=name, error=str(error))
             return False
+        if state.error:
+            log.warning("list is refreshed again", list=name, networks=state.networks)
         state.fetched_s, state.error = self._clock(), ""
         state.due_s = state.fetched_s + self._interval_s
         return True

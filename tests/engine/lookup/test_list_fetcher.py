@@ -142,6 +142,31 @@ async def test_status_says_what_is_in_force_and_what_failed(make: Make, web_serv
     assert restarted.status() == {"office": ListStatus(url, NOW_S, 1, "")}
 
 
+async def test_list_that_fails_is_said_once_and_once_when_it_is_back(
+    make: Make, web_server: WebServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING", "gateway.engine.lists")
+    fetcher = make(office=f"{web_server.url}/list", other=f"{web_server.url}/other")
+    failing = "list not refreshed, the former one stays in force"
+
+    web_server.pages["/list"] = Page(status=503)
+    await fetcher.refresh("office")
+    web_server.pages["/list"] = Page(b"<html>Sorry</html>")
+    await fetcher.refresh("office")
+    await fetcher.refresh("other")
+    assert [record.message for record in caplog.records] == [failing, failing]
+    assert "<html>" in fetcher.status()["office"].error  # of the last try
+
+    web_server.pages["/list"] = Page(b"192.0.2.1")
+    await fetcher.refresh("office")
+    await fetcher.refresh("office")
+    assert [record.message for record in caplog.records[2:]] == ["list is refreshed again"]
+
+    web_server.pages["/list"] = Page(status=503)
+    await fetcher.refresh("office")
+    assert [record.message for record in caplog.records[3:]] == [failing]
+
+
 async def test_interval_of_zero_never_fetches(make: Make, web_server: WebServer) -> None:
     await make(0.0).run()
 
