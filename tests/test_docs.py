@@ -309,6 +309,10 @@ def script(**fields: Any) -> dict[str, Any]:
     return described(**{"UserAgent": SCRIPT, "Accept": "*/*", **fields})
 
 
+def borrowed(**fields: Any) -> dict[str, Any]:
+    return {**BROWSER_REQUESTS["android application with a browser's name calls an api"], **fields}
+
+
 class Case(NamedTuple):
     fields: dict[str, Any]
     expected: tuple[str, str]
@@ -342,6 +346,14 @@ RECIPES: dict[str, tuple[Case, ...]] = {
         Case(script(Request="/api/stock", customFieldString1="k-2"), ("block", "automation")),
         Case(script(Request="/api/../x", customFieldString1="k-1"), ("block", "absurd-request")),
         Case(script(Request="/cart", customFieldString1="k-1"), ("block", "automation")),
+    ),
+    "An application that says it is a browser": (
+        Case(borrowed(Request="/api/stock", customFieldString1="2.7"), ("allow", "app")),
+        Case(borrowed(Request="/api/stock", customFieldString1="2.7"), ("limit", "app-rate"), 121),
+        Case(borrowed(Request="/api/stock", customFieldString1="1.0"), ("challenge", "suspicious-browser")),
+        Case(borrowed(Request="/cart", customFieldString1="2.7"), ("challenge", "suspicious-browser")),
+        Case(script(Request="/api/stock", customFieldString1="2.7"), ("block", "automation")),
+        Case(described(UserAgent="okhttp/4.12.0", AcceptEncoding="gzip", Request="/api/stock"), ("allow", "default")),
     ),
     "A feed for everybody": (
         Case(script(Request="/feed.xml"), ("allow", "feed")),
