@@ -21,6 +21,7 @@ from gateway.config.field_value import CustomFields, FieldLimits
 from gateway.config.scalar import typed
 from gateway.config.secret import PROTECTION_KEY_DEFAULT, Secret, SecretFile, StoreUrl
 from gateway.config.section import Section, required, setting
+from gateway.config.units import format_duration
 from gateway.config.value import (
     AccessLog,
     Contact,
@@ -498,7 +499,7 @@ class EngineStore(Section):
         "unix:/PATH = shared. User and password may stand in it."
     )  # fmt: skip
     timeout: Duration = setting(
-        "30ms", "For one question, out of the check's 150 ms; past it the engine decides from what it knows itself."
+        "30ms", "How long a request waits for it; past it the engine decides from what it knows itself."
     )
     prefix: StorePrefix = setting("gateway", "Begins every key, with a colon behind it.")
     ca: ReadableFile | None = setting(None, "PEM file of the authorities of its certificate; null = the system's.")
@@ -511,7 +512,7 @@ class EngineCrawlers(Section):
     dns: Flag = setting(True, "Ask for the name of an address, and for the name's addresses (forward-confirmed).")
     nameservers: tuple[NameServer, ...] = setting([], "Whom to ask, ADDRESS or ADDRESS:PORT; [] = the system's.")
     wait: Duration = setting(
-        "80ms", "How long a request waits for that, out of the check's 150 ms; past it the claim is unknown for now."
+        "80ms", "How long a request waits for that, less than protection.timeout; past it a claim is unknown for now."
     )
     refresh: Duration | None = setting(
         None, "How often the operators' published address ranges are fetched; null = never: those that are shipped."
@@ -589,7 +590,10 @@ class Config(Section):
         taken = {parse_address(listener.address) for listener in self.listeners}
         if admin in taken and (admin.path or admin.port):
             report([Finding(("admin", "address"), self.admin.address, "an address that no listener has")])
-        return self
+        asked = [site.protection.timeout for site in self.sites if site.protection.endpoint == "embedded"]
+        if not asked:
+            return self
+        return self.model_copy(update={"engine": _patient(self.engine, min(asked))})
 
     def dump(self, reveal_secrets: bool = False) -> dict[str, Any]:
         """A JSON-able copy in the words of a file: human units, `***` for secrets unless revealed.
@@ -597,6 +601,19 @@ class Config(Section):
         `parse_config(config.dump(reveal_secrets=True)) == config`.
         """
         return self.model_dump(mode="json", exclude_none=False, context={"reveal_secrets": reveal_secrets})
+
+
+def _patient(engine: Engine, timeout: float) -> Engine:
+    """The engine whose waiting fits into a check of `timeout`: a default follows it, a value that is given is an error.
+    Else whoever names a crawler that is slow to look up is late at every check, and passes, and everybody after him."""
+    crawlers = engine.crawlers
+    left = timeout - (0.0 if engine.store.url.get_secret_value() == "memory" else engine.store.timeout)
+    if crawlers.wait < left:
+        return engine
+    if "wait" in crawlers.model_fields_set or left <= 0:
+        expected = f"with engine.store.timeout less than protection.timeout ({format_duration(timeout)})"
+        report([Finding(("engine", "crawlers", "wait"), format_duration(crawlers.wait), expected)])
+    return engine.model_copy(update={"crawlers": crawlers.model_copy(update={"wait": left / 2})})
 
 
 def _with_protection(site: Any, base: Any) -> Any:

@@ -29,7 +29,18 @@ from gateway.engine.entropy import Entropy
 from gateway.engine.keyring import Binding, Keyring
 from gateway.engine.override import NO_OVERRIDES, Overrides
 from gateway.engine.policy.judge import Policy
-from gateway.engine.question import Count, Counted, Identify, Question, Reply, Respondent, Signed, SignedBy, Spend
+from gateway.engine.question import (
+    Count,
+    Counted,
+    Identify,
+    PatientRespondent,
+    Question,
+    Reply,
+    Respondent,
+    Signed,
+    SignedBy,
+    Spend,
+)
 from gateway.engine.request import Request
 from gateway.engine.session import Session, Sessions
 from gateway.engine.verdict import Identity, Verdict, identity
@@ -87,24 +98,25 @@ class Respondents:
     """Who answers the judgement's questions. `overrides`: the list that is in force, asked for each request."""
 
     store: Respondent
-    verifier: Respondent
-    signatures: Respondent
+    verifier: PatientRespondent
+    signatures: PatientRespondent
     overrides: Callable[[], Overrides] = lambda: NO_OVERRIDES
 
-    def answer(self, question: Question, now_s: float) -> Reply | Awaitable[Reply]:
-        """From whom it concerns."""
+    def answer(self, question: Question, now_s: float, patience_s: float) -> Reply | Awaitable[Reply]:
+        """From whom it concerns. `patience_s`: for look-ups; the store has a bound of its own."""
         match question:
             case Count() | Spend():
                 return self.store.answer(question, now_s)
             case Identify():
-                return self.verifier.answer(question, now_s)
+                return self.verifier.answer(question, now_s, patience_s)
             case Signed():
-                return self.signatures.answer(question, now_s)
+                return self.signatures.answer(question, now_s, patience_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a reload may change. `keys`: of callers; none = any that is not empty."""
+    """What a reload may change. `keys`: of callers; none = any that is not empty; `patience_s`: what all look-ups of
+    one call may take together."""
 
     policy: Policy
     keyring: Keyring
@@ -112,6 +124,7 @@ class Terms:
     keys: tuple[bytes, ...] = ()
     bind_address: bool = True
     challenge: ChallengeTerms = field(default_factory=ChallengeTerms)
+    patience_s: float = 0.08
 
 
 class ProtectionApi:
@@ -142,7 +155,7 @@ class ProtectionApi:
         try:
             question = next(steps)
             while True:
-                reply = self._respondents.answer(question, now_s)
+                reply = self._respondents.answer(question, now_s, self.terms.patience_s)
                 if not isinstance(reply, AT_ONCE):
                     return self._respond_later(steps, reply, now_s)
                 question = steps.send(reply)
@@ -152,12 +165,15 @@ class ProtectionApi:
     async def _respond_later(
         self, steps: Generator[Question, Reply, Answer], awaited: Awaitable[Reply], now_s: float
     ) -> Answer:
+        """All waiting of one call together is bounded: by the patience for look-ups, and the store's for one question,
+        which is not waited for again once it was late."""
         reply: Reply | Awaitable[Reply] = awaited
         try:
             while True:
                 if not isinstance(reply, AT_ONCE):
                     reply = await reply
-                reply = self._respondents.answer(steps.send(reply), now_s)
+                patience_s = self.terms.patience_s - (self._clock() - now_s)
+                reply = self._respondents.answer(steps.send(reply), now_s, patience_s)
         except StopIteration as done:
             return cast(Answer, done.value)
 

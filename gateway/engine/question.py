@@ -7,6 +7,7 @@ memory, from a shared store, or by a look-up; a reply that needs waiting is awai
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from math import inf
 from typing import Literal, NamedTuple, Protocol
 
 Standing = Literal["verified", "fake", "unknown"]
@@ -79,3 +80,10 @@ class Respondent(Protocol):
 
     def answer(self, question: Question, now_s: float) -> Reply | Awaitable[Reply]:
         """The reply that the question's docstring names. `now_s`: Unix time."""
+
+
+class PatientRespondent(Protocol):
+    """As Respondent, of somebody who may have to ask others: its answer is waited for `patience_s` seconds at most, and
+    by then it is the standing `unknown`."""
+
+    def answer(self, question: Question, now_s: float, patience_s: float = inf) -> Reply | Awaitable[Reply]: ...

@@ -685,3 +685,15 @@ def test_dump_not_revealed_shows_no_secret():
 
 def test_config_made_directly_is_the_same():
     assert Config.model_validate({}) == parse_config({})
+
+
+def test_engine_waits_less_than_a_check_may_take():
+    shared = {"store": {"url": "valkey://127.0.0.1", "timeout": "30ms"}}
+    for timeout, engine, wait_s in (("60ms", {}, 0.03), ("90ms", shared, 0.03), ("150ms", shared, 0.08)):
+        config = parse_config({"protection": {"timeout": timeout}, "engine": engine})
+        assert config.engine.crawlers.wait == pytest.approx(wait_s)
+    remote = {"timeout": "10ms", "endpoint": "http://127.0.0.1:1"}
+    assert parse_config({"protection": remote}).engine.crawlers.wait == 0.08  # another engine's affair
+    assert problem_of({"engine": {"crawlers": {"wait": "150ms"}}})[::2] == (
+        "engine.crawlers.wait", "with engine.store.timeout less than protection.timeout (150ms)",
+    )  # fmt: skip

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import orjson
@@ -664,8 +665,10 @@ class Later:
     def __init__(self, inner: Respondent, turns: Callable[[], int] = lambda: 1) -> None:
         self.inner = inner
         self.turns = turns
+        self.patience_s: list[float] = []
 
-    def answer(self, question: Question, now_s: float) -> Reply | Awaitable[Reply]:
+    def answer(self, question: Question, now_s: float, patience_s: float = inf) -> Reply | Awaitable[Reply]:
+        self.patience_s.append(patience_s)
         return self._wait(question, now_s)
 
     async def _wait(self, question: Question, now_s: float) -> Reply:
@@ -688,6 +691,29 @@ class Held:
         self.asked.put_nowait((question, future))
         self.times_s.add(now_s)
         return future
+
+
+async def test_look_ups_of_one_call_share_its_patience() -> None:
+    """Else who signs falsely with the name of a slow crawler makes every check late, and passes."""
+    now_s = [NOW_S]
+
+    def later() -> int:
+        now_s[0] += 0.05
+        return 1
+
+    signatures, verifier = Later(Standing("unknown"), later), Later(Standing("unknown"), later)
+    api = ProtectionApi(
+        make_terms(), catalogue(), Respondents(MemoryStore(), verifier, signatures), Seen(), lambda: now_s[0]
+    )
+    signed = {"Signature": "s=:YQ==:", "SignatureInput": 's=("@authority")', "SignatureAgent": '"https://a.example"'}
+    fields = {**BROWSER, **signed, "UserAgent": "Mozilla/5.0 (compatible; Googlebot/2.1)"}
+
+    answer = api.respond(Call(orjson.dumps(fields), JSON))
+    assert not isinstance(answer, Answer)
+    assert (await answer).status == 403
+
+    assert signatures.patience_s == [0.08]
+    assert verifier.patience_s == [pytest.approx(0.03, abs=1e-6)]
 
 
 COUNTING = """

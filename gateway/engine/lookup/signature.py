@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -66,7 +67,7 @@ class SignatureVerifier:
         self._directories = directories
         self._wait_s = wait_s
 
-    def answer(self, question: Question, now_s: float) -> SignedBy | Awaitable[SignedBy]:
+    def answer(self, question: Question, now_s: float, patience_s: float = inf) -> SignedBy | Awaitable[SignedBy]:
         """At once unless a key directory has to be fetched first."""
         assert isinstance(question, Signed)
         claim = _claim(question) if self._may_concern_us(question) else None
@@ -79,8 +80,9 @@ class SignatureVerifier:
             return FAKE
         missing = self._directories.key(agent, claim.key_id, now_s) is None
         task = self._directories.refresh(agent, now_s, key_is_missing=missing)
-        if missing and task is not None:
-            return self._verified_later(question, claim, agent, now_s, task)
+        wait_s = min(self._wait_s, patience_s)
+        if missing and task is not None and wait_s > 0:
+            return self._verified_later(question, claim, agent, now_s, task, wait_s)
         return self._verified(question, claim, agent, now_s)
 
     async def settle(self) -> None:
@@ -108,9 +110,9 @@ class SignatureVerifier:
         return owners[0] if owners else None
 
     async def _verified_later(
-        self, question: Signed, claim: _Claim, agent: str, now_s: float, task: asyncio.Task[None]
+        self, question: Signed, claim: _Claim, agent: str, now_s: float, task: asyncio.Task[None], wait_s: float
     ) -> SignedBy:
-        await asyncio.wait({task}, timeout=self._wait_s)
+        await asyncio.wait({task}, timeout=wait_s)
         return self._verified(question, claim, agent, now_s) if task.done() else UNKNOWN
 
     def _verified(self, question: Signed, claim: _Claim, agent: str, now_s: float) -> SignedBy:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 from gateway import logs
@@ -79,7 +80,7 @@ class Verifier:
         """Other ranges count from the next question on. What names have proved stays."""
         self._ranges = ranges
 
-    def answer(self, question: Question, now_s: float) -> Standing | Awaitable[Standing]:
+    def answer(self, question: Question, now_s: float, patience_s: float = inf) -> Standing | Awaitable[Standing]:
         """At once if it is remembered, the ranges tell, or nobody can be asked."""
         assert isinstance(question, Identify)
         standing = standing_by_ranges(self._ranges, question.operator, question.address)
@@ -92,7 +93,8 @@ class Verifier:
         if known is not None:
             return known
         task = self._running.get(key) or self._begin(key, now_s)
-        return "unknown" if task is None or not self._settings.wait_s else self._wait(task)
+        wait_s = min(self._settings.wait_s, patience_s)
+        return "unknown" if task is None or wait_s <= 0 else self._wait(task, wait_s)
 
     async def settle(self) -> None:
         """Wait until what is being looked up now is known."""
@@ -106,8 +108,8 @@ class Verifier:
         await asyncio.gather(*running, return_exceptions=True)
         await self._resolver.close()
 
-    async def _wait(self, task: asyncio.Task[Standing]) -> Standing:
-        done, _ = await asyncio.wait({task}, timeout=self._settings.wait_s)
+    async def _wait(self, task: asyncio.Task[Standing], wait_s: float) -> Standing:
+        done, _ = await asyncio.wait({task}, timeout=wait_s)
         return task.result() if done and not task.cancelled() else "unknown"
 
     def _begin(self, key: str, now_s: float) -> asyncio.Task[Standing] | None:

@@ -190,6 +190,7 @@ def _terms(engine: Engine, loaded: LoadedPolicy, secret: bytes) -> Terms:
         accepted_keys(key.get_secret_value() for key in engine.keys),
         engine.session.bind_address,
         ChallengeTerms(challenge.difficulty, round(challenge.wait), challenge.contact or ""),
+        engine.crawlers.wait,
     )
 
 
