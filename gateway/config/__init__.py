@@ -8,13 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.config.loading import load_config, parse_config
-from gateway.config.models import (
-    ActiveHealth,
-    Admin,
-    Breaker,
-    ClientIp,
-    Config,
+from gateway.config.engine import (
     Engine,
     EngineChallenge,
     EngineCrawlers,
@@ -22,6 +16,14 @@ from gateway.config.models import (
     EngineSession,
     EngineStore,
     EngineTls,
+)
+from gateway.config.loading import load_config, parse_config
+from gateway.config.models import (
+    ActiveHealth,
+    Admin,
+    Breaker,
+    ClientIp,
+    Config,
     FingerprintHeaders,
     GraphQL,
     Limits,

@@ -5,7 +5,8 @@ They read nothing else: in an emergency, a variable that only sessions need may 
 
 from __future__ import annotations
 
-from gateway.config.models import Admin, EngineListen, EngineStore
+from gateway.config.engine import EngineListen, EngineStore
+from gateway.config.models import Admin
 from gateway.config.secret import Secret
 from gateway.config.section import Excerpt, setting
 
