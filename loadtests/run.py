@@ -43,7 +43,7 @@ def write_configuration(folder: Path, ports: Ports, origin_port: int) -> Path:
     config["protection"]["timeout"] = "2s"
     # All users come from one address and are faster than people: no limit of the policy is meant for them.
     policy = folder / "policy.yaml"
-    policy.write_text("disable: [request-rate, address-rate, helper-rate]\n")
+    policy.write_text("disable: [request-rate, address-rate, helper-rate, public-file-rate]\n")
     config["engine"] = {"policy": str(policy)}
     file = folder / "gateway.yaml"
     file.write_text(json.dumps(config, indent=2))

@@ -59,6 +59,8 @@ GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.
 CHATGPT_USER = "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko); compatible; ChatGPT-User/1.0"
 GPTBOT = "Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)"
 FEEDLY = "Feedly/1.0 (+http://www.feedly.com/fetcher.html; 3 subscribers)"
+LETS_ENCRYPT = "Mozilla/5.0 (compatible; Let's Encrypt validation server; +https://www.letsencrypt.org)"
+ACME_FILE = "/.well-known/acme-challenge/evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 AHREFS = "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)"
 
 
@@ -139,6 +141,9 @@ VISITORS = (
     Visitor("a script that says it is Chrome", described(UserAgent=CHROME, Accept="*/*")),
     Visitor("sqlmap, a scanner", described(UserAgent="sqlmap/1.8#stable (https://sqlmap.org)")),
     Visitor("no user agent", described(Accept="*/*")),
+    Visitor("Let's Encrypt, of its file", described(UserAgent=LETS_ENCRYPT, Accept="*/*", Request=ACME_FILE)),
+    Visitor("Let's Encrypt's name, of a page", described(UserAgent=LETS_ENCRYPT, Accept="*/*")),
+    Visitor("anybody with a user agent, of `/robots.txt`", described(UserAgent=GOOGLEBOT, Request="/robots.txt")),
 )
 
 
@@ -392,10 +397,12 @@ RECIPES: dict[str, tuple[Case, ...]] = {
     ),
     "An old host": (
         Case(person(Host="old.example"), ("redirect", "old-host")),
+        Case(person(Host="old.example", Request=ACME_FILE), ("allow", "acme-challenge")),
         Case(person(), ("allow", "default")),
     ),
     "Maintenance": (
         Case(person(), ("redirect", "maintenance")),
+        Case(script(Request=ACME_FILE), ("allow", "acme-challenge")),
         Case(person(Request="/maintenance.html"), ("allow", "default")),
         Case(person(IP=OFFICE), ("allow", "default")),
     ),
@@ -462,7 +469,7 @@ def test_rule_on_trial_is_counted_and_stops_nobody() -> None:
 
 LOG = f"""\
 198.51.100.7 - - [20/Nov/2026:10:00:01 +0000] "GET / HTTP/1.1" 200 5120 "-" "{CHROME}"
-66.249.66.1 - - [20/Nov/2026:10:00:02 +0000] "GET /robots.txt HTTP/1.1" 200 120 "-" "{GOOGLEBOT}"
+66.249.66.1 - - [20/Nov/2026:10:00:02 +0000] "GET /shoes HTTP/1.1" 200 9120 "-" "{GOOGLEBOT}"
 198.51.100.66 - - [20/Nov/2026:10:00:03 +0000] "GET /prices HTTP/1.1" 200 900 "-" "{GOOGLEBOT}"
 192.0.2.10 - - [20/Nov/2026:10:00:04 +0000] "POST /hooks/payment HTTP/1.1" 204 0 "-" "Go-http-client/2.0"
 192.0.2.10 - - [20/Nov/2026:10:00:05 +0000] "POST /hooks/payment HTTP/1.1" 204 0 "-" "Go-http-client/2.0"

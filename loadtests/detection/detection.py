@@ -127,9 +127,16 @@ class Detection:
         for name, programs in HELPERS.items():
             row = self._row(name, "allowed", 100.0)
             for program in programs:
-                outcome = self._ask(_program_head(program.user_agent), address=_address(program))
+                outcome = self._ask(_program_head(program.user_agent, program.target), address=_address(program))
                 row.add(f"{program.name}: {outcome.action}", as_expected=allowed(outcome))
             self.notes.append(f"{name}: {', '.join(program.name for program in programs)}")
+
+    def robots(self) -> None:
+        """Everybody may read what is forbidden, whoever he says he is."""
+        row = self._row("crawlers, true or false, of /robots.txt", "allowed", 100.0)
+        for program in FAKES:
+            outcome = self._ask(_program_head(program.user_agent, "/robots.txt"))
+            row.add(f"{program.name}: {outcome.action}", as_expected=allowed(outcome))
 
     def chromium(self) -> None:
         """Headless Chromium, really started."""
@@ -178,13 +185,13 @@ HOST = "shop.example"
 RECORDINGS = Path(__file__).parents[2] / "tests" / "engine" / "browser" / "requests.txt"
 
 
-def _head(method: str, lines: Iterable[str]) -> bytes:
-    return "\r\n".join([f"{method} /shoes?page=2 HTTP/1.1", *lines, "", ""]).encode()
+def _head(method: str, lines: Iterable[str], target: str = "/shoes?page=2") -> bytes:
+    return "\r\n".join([f"{method} {target} HTTP/1.1", *lines, "", ""]).encode()
 
 
-def _program_head(user_agent: str) -> bytes:
+def _program_head(user_agent: str, target: str = "/shoes?page=2") -> bytes:
     lines = (f"Host: {HOST}", f"User-Agent: {user_agent}", "Accept: */*", "Accept-Encoding: gzip, deflate")
-    return _head("GET", lines)
+    return _head("GET", lines, target)
 
 
 def _address(program: Program) -> str:
@@ -239,6 +246,7 @@ def main() -> int:
     detection.recorded()
     detection.fakes()
     detection.helpers()
+    detection.robots()
     detection.chromium()
     detection.scripts()
     print(table(detection.rows), end="\n\n")

@@ -20,6 +20,7 @@ class Program(NamedTuple):
     name: str
     user_agent: str
     operator: str = ""
+    target: str = "/shoes?page=2"
 
 
 FEED_READERS = (
@@ -93,12 +94,28 @@ WEBHOOKS = (
     Program("Svix", "Svix-Webhooks/1.65.0 (sender-9YMgn; +https://www.svix.com/http-sender/)"),
     Program("Amazon SNS", "Amazon Simple Notification Service Agent"),
 )
+_ACME = "/.well-known/acme-challenge/evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
+AUTHORITIES = (
+    Program(
+        "Let's Encrypt",
+        "Mozilla/5.0 (compatible; Let's Encrypt validation server; +https://www.letsencrypt.org)",
+        target=_ACME,
+    ),
+    Program(
+        "Google Trust Services",
+        "Mozilla/5.0 (compatible; Google-Trust-Services/2.0; http://pki.goog/)",
+        target=_ACME,
+    ),
+    Program("DigiCert", "DigiCert DCV/1.1", target="/.well-known/pki-validation/fileauth.txt"),
+    Program("a client that looks at its own file", "curl/8.9.1", target=_ACME),
+)
 
 HELPERS = {
     "feed readers": FEED_READERS,
     "git and package managers": PACKAGE_MANAGERS,
     "monitors": MONITORS,
     "webhooks": WEBHOOKS,
+    "certificate authorities": AUTHORITIES,
 }
 
 _COMPATIBLE = "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; {})"

@@ -300,11 +300,14 @@ def test_preset_and_file_are_read_by_name(policy: Callable[[str], Any]) -> None:
         "rules: [{name: mine, action: allow, dry_run: true}, {name: declared-bot, action: block}]"
     )
     rows = rule_rows(own)
-    assert [(row.number, row.name, row.origin, row.dry_run) for row in rows[:4]] == [
+    assert [(row.number, row.name, row.origin, row.dry_run) for row in rows[:7]] == [
         (1, "mine", "file", True),
         (2, "absurd-request", "preset permissive", False),
-        (3, "fake-crawler", "preset permissive", False),
-        (4, "declared-bot", "file", False),
+        (3, "public-file-rate", "preset permissive", False),
+        (4, "acme-challenge", "preset permissive", False),
+        (5, "robots-txt", "preset permissive", False),
+        (6, "fake-crawler", "preset permissive", False),
+        (7, "declared-bot", "file", False),
     ]
     assert {row.name for row in rows}.isdisjoint({"attack-tool"})
     site = policy("preset: none\nsites: [{hosts: a.example, preset: permissive, rules: [{name: its, action: allow}]}]")

@@ -89,6 +89,8 @@ CLASS_OF_PATTERN = {
     # Anybody's program on somebody's platform, no crawler of it.
     **dict.fromkeys(("AppEngine-Google", "Amazon CloudFront", r"Salesforce\.com"), "library"),
     **dict.fromkeys(("ModatScanner", "GenomeCrawlerd"), "scanner"),
+    # Certificate authorities that look whether a site is its owner's: they ask for one file and attack nobody.
+    **dict.fromkeys(("Let's Encrypt", "DigiCert DCV", r"Google-Trust-Services\/"), "monitoring"),
     "NextCloud": "feed_reader",
     "Cloudflare-Stream-Webhook": "webhook",
 }

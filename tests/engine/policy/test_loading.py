@@ -21,8 +21,9 @@ from gateway.engine.policy.model import PolicyFile
 from gateway.errors import ConfigError
 
 MODERATE = [
-    "absurd-request", "fake-crawler", "unconfirmed-crawler", "search-engine", "ai-assistant", "signed-agent",
-    "helper-rate", "helper", "automation", "suspicious-browser", "address-rate", "request-rate",
+    "absurd-request", "public-file-rate", "acme-challenge", "robots-txt", "fake-crawler", "unconfirmed-crawler",
+    "search-engine", "ai-assistant", "signed-agent", "helper-rate", "helper", "automation", "suspicious-browser",
+    "address-rate", "request-rate",
 ]  # fmt: skip
 
 
@@ -92,7 +93,7 @@ def test_preset_loads_and_every_rule_says_what_it_is_for(preset: str) -> None:
 
     rules = names(loaded(f"preset: {preset}"))
 
-    assert rules[:2] == ["absurd-request", "fake-crawler"]
+    assert rules[:5] == ["absurd-request", "public-file-rate", "acme-challenge", "robots-txt", "fake-crawler"]
     assert rules[-1] == "request-rate"
     assert text.startswith("# ")
 

@@ -197,6 +197,63 @@ def test_crawler_is_judged_by_its_standing(preset: str, user_agent: str, standin
     assert judged(preset, program(user_agent), standing) == expected
 
 
+# -- files that are there for programs
+
+LETS_ENCRYPT = "Mozilla/5.0 (compatible; Let's Encrypt validation server; +https://www.letsencrypt.org)"
+ACME_FILE = "/.well-known/acme-challenge/evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
+EVERY_PRESET = pytest.mark.parametrize("preset", ["permissive", "moderate", "aggressive"])
+
+
+@EVERY_PRESET
+@pytest.mark.parametrize("user_agent", [LETS_ENCRYPT, GOOGLEBOT, GPTBOT, "sqlmap/1.8", "curl/8.9.1", CHROME])
+@pytest.mark.parametrize(("path", "rule"), [(ACME_FILE, "acme-challenge"), ("/robots.txt?x=1", "robots-txt")])
+def test_public_file_is_for_everybody(preset: str, user_agent: str, path: str, rule: str) -> None:
+    for method in ("GET", "HEAD"):
+        got = judged(preset, program(user_agent, Request=path, Method=method))
+        assert (got.action, got.rule) == ("allow", rule)
+
+
+@EVERY_PRESET
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("POST", ACME_FILE),
+        ("POST", "/robots.txt"),
+        ("GET", "/.well-known/acme-challenge/"),
+        ("GET", "/.well-known/acme-challenge/../../admin"),
+        ("GET", "/.well-known/acme-challenge/%2e%2e%2fadmin"),
+        ("GET", "/.well-known/acme-challenge/x/../../../admin"),
+        ("GET", "/.well-known/acme-challenge/x%0a"),
+        ("GET", "/a/.well-known/acme-challenge/x"),
+        ("GET", "//robots.txt"),
+        ("GET", "/x/../robots.txt"),
+        ("GET", "/robots.txt;x"),
+        ("GET", "/robots%2etxt"),
+        ("GET", "/robots.txt/admin"),
+    ],
+)
+def test_what_only_looks_like_a_public_file_is_judged_as_everything_else(
+    preset: str, method: str, target: str
+) -> None:
+    assert judged(preset, program("sqlmap/1.8", Request=target, Method=method)).action == "block"
+
+
+@EVERY_PRESET
+def test_absurd_request_of_a_public_file_is_blocked(preset: str) -> None:
+    assert judged(preset, described(Request="/robots.txt")).rule == "absurd-request"
+
+
+@EVERY_PRESET
+def test_public_files_are_counted_together_by_address(preset: str) -> None:
+    api, seen = api_of(preset, clock=lambda: 1_750_000_000.0)
+    validation, robots = (program(LETS_ENCRYPT, Request=target) for target in (ACME_FILE, "/robots.txt"))
+
+    assert set(flood(api, validation, 200) + flood(api, robots, 100)) == {200}
+    assert flood(api, validation, 1) + flood(api, robots, 1) == [429, 429]
+    assert seen.decided[-1].verdict.rule == "public-file-rate"
+    assert ask(api, {**robots, "IP": "198.51.100.7"}).status == 200
+
+
 # -- challenges and rates
 
 
