@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    collapse_addresses,
+    ip_network,
+    summarize_address_range,
+)
 
 import pytest
 from hypothesis import example, given
@@ -95,16 +103,20 @@ def test_networks_hold_what_is_in_one_of_them(networks: list[str], inside: list[
 
 
 def test_neighbours_are_merged() -> None:
-    assert Networks.parse(["10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "2001:db8::/32"]).count == 2
+    held = Networks.parse(["10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "2001:db8::/128", "2001:db8::1", "2001:db8::3"])
+
+    assert list(held.intervals(4)) == [(10 << 24, (11 << 24) - 1)]
+    first = 0x20010DB8 << 96
+    assert list(held.intervals(6)) == [(first, first + 1), (first + 3, first + 3)]
 
 
 def test_host_bits_of_a_network_are_left_out() -> None:
     assert Networks.parse(["203.0.113.77/24"]).holds(place("203.0.113.1"))
 
 
-@pytest.mark.parametrize("text", ["", "office", "203.0.113.0/33", "203.0.113.0/24/24", "203.0.113"])
+@pytest.mark.parametrize("text", ["", "office", "203.0.113.0/33", "203.0.113.0/24/24", "203.0.113", "::/129", ":"])
 def test_text_that_is_no_network_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="does not appear to be an IPv4 or IPv6 network"):
+    with pytest.raises(ValueError, match=f"got '{text}', expected a network or an address"):
         Networks.parse([text])
 
 
@@ -126,3 +138,32 @@ def test_look_up_agrees_with_the_standard_library(networks: list[IPv4Network | I
     for one in (address, *near):
         if one.version == 4 or one.ipv4_mapped is None:
             assert held.holds(place(str(one))) is any(one in network for network in networks)
+
+
+# Narrow enough that they meet: 256 addresses, one of the two ends of the address space among them.
+CROWDED = st.builds(
+    lambda base, host, bits: IPv4Network((base + host, bits), strict=False),
+    st.sampled_from((0, 0xCB007100, 0xFFFFFF00)), st.integers(0, 255), st.integers(22, 32),
+)  # fmt: skip
+
+
+@given(st.lists(V4, max_size=12) | st.lists(CROWDED, max_size=40))
+def test_merged_networks_are_those_of_the_standard_library(networks: list[IPv4Network]) -> None:
+    merged = [
+        network
+        for first, last in Networks(networks).intervals(4)
+        for network in summarize_address_range(IPv4Address(first), IPv4Address(last))
+    ]
+
+    assert merged == list(collapse_addresses(networks))
+
+
+@given(st.lists(V4 | V6, max_size=8), st.lists(V4 | V6, max_size=8))
+def test_union_holds_what_all_of_them_hold(
+    some: list[IPv4Network | IPv6Network], others: list[IPv4Network | IPv6Network]
+) -> None:
+    united, whole = Networks.union([Networks(some), Networks(others)]), Networks([*some, *others])
+
+    assert [list(united.intervals(version)) for version in (4, 6)] == [
+        list(whole.intervals(version)) for version in (4, 6)
+    ]
