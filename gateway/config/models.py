@@ -483,7 +483,7 @@ class Config(Section):
         if admin in taken and (admin.path or admin.port):
             report([Finding(("admin", "address"), self.admin.address, "an address that no listener has")])
         asked = [site.protection.timeout for site in self.sites if site.protection.endpoint == "embedded"]
-        if not asked:
+        if not asked or self.engine.listen is not None:  # an engine for others, whose checks we do not know
             return self
         return self.model_copy(update={"engine": patient(self.engine, min(asked))})
 

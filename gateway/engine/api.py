@@ -1,34 +1,20 @@
 """The Protection API without the HTTP server: one call in, one answer out.
 
-read (wire) -> who asks (the key) -> who visits (proof, step or session) -> what operators decided by hand (overrides)
--> judge (policy) -> write (answer). The judgement's questions are answered by the Respondents; if one must be waited
-for, so is the answer.
+read (wire) -> who asks (the key) -> one visit, from its cookie to its answer (visit). The visit's questions are answered
+by the Respondents; if one must be waited for, so is the answer.
 """
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Generator, Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, cast
+from dataclasses import dataclass
+from typing import NamedTuple, cast
 
-from gateway.engine.answer import Answer, Outcome, answer_outcome, answer_refusal
+from gateway.engine.answer import Answer, answer_refusal
 from gateway.engine.bots.catalogue import Catalogue
-from gateway.engine.challenge.step import local_location, take_step
-from gateway.engine.challenge.token import (
-    Challenge,
-    Passed,
-    Refused,
-    check_proof,
-    check_step,
-    difficulty_of,
-    is_proof,
-    issue,
-)
 from gateway.engine.entropy import Entropy
-from gateway.engine.keyring import Binding, Keyring
 from gateway.engine.override import NO_OVERRIDES, Overrides
-from gateway.engine.policy.judge import Policy
 from gateway.engine.question import (
     Count,
     Counted,
@@ -41,21 +27,12 @@ from gateway.engine.question import (
     SignedBy,
     Spend,
 )
-from gateway.engine.request import Request
-from gateway.engine.session import Session, Sessions
-from gateway.engine.verdict import Identity, Verdict, identity
+from gateway.engine.visit import Means, Observer, Terms, Visit
 from gateway.engine.wire import Described, decode
 from gateway.errors import CallRefused
 
-PASSES = (60, 60.0, 120)
-"""Challenges that one address may pass: requests, seconds, burst. Work is cheap for a machine: without a bound, one
-address would collect sessions, each with limits of its own. An office behind one address passes them once a day."""
-
 AT_ONCE = (Counted, bool, str, SignedBy)
 """The types of replies; anything else is something to await. Asking for Awaitable takes ten times as long."""
-
-OVERRIDE_RULES = {"block": "override-block", "allow": "override-allow"}
-
 
 class Call(NamedTuple):
     """One POST to validate-request. `x_set_cookie`: its X-DataDome-X-Set-Cookie header is `true`."""
@@ -63,34 +40,6 @@ class Call(NamedTuple):
     body: bytes
     content_type: str
     x_set_cookie: bool = False
-
-
-class Decided(NamedTuple):
-    """One judged request, for counters and logs. `presented`: what became of a proof or a step that was shown:
-    `proved`, `waited`, or why it was refused (a Reason of the token, `replayed`, or `limited`: too many of this
-    address); "" if none was."""
-
-    request: Request
-    verdict: Verdict
-    identity: Identity
-    request_id: str
-    presented: str
-
-
-class Observer(Protocol):
-    """Who is told about every judgement. Must not raise."""
-
-    def observe(self, decided: Decided) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ChallengeTerms:
-    """`difficulty`: of who has no score (2**difficulty hashes); `wait_s`: of the way without JavaScript; `contact`:
-    whom a stopped visitor can ask, "" = nobody is named."""
-
-    difficulty: int = 16
-    wait_s: int = 6
-    contact: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +62,6 @@ class Respondents:
                 return self.signatures.answer(question, now_s, patience_s)
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a reload may change. `keys`: of callers; none = any that is not empty; `patience_s`: what all look-ups of
-    one call may take together."""
-
-    policy: Policy
-    keyring: Keyring
-    sessions: Sessions
-    keys: tuple[bytes, ...] = ()
-    bind_address: bool = True
-    challenge: ChallengeTerms = field(default_factory=ChallengeTerms)
-    patience_s: float = 0.08
-
-
 class ProtectionApi:
     """Judges calls. `terms` may be replaced between two of them."""
 
@@ -136,11 +71,9 @@ class ProtectionApi:
     ) -> None:  # fmt: skip
         """`clock`: Unix seconds; `entropy`: n -> n random bytes that nobody can guess, None = the system's."""
         self.terms = terms
-        self._catalogue = catalogue
         self._respondents = respondents
-        self._observer = observer
         self._clock = clock
-        self._entropy = entropy or Entropy()
+        self._means = Means(catalogue, respondents.overrides, observer, entropy or Entropy())
 
     def respond(self, call: Call) -> Answer | Awaitable[Answer]:
         """The answer, or something to await that gives it. Never raises, never waits long: a call that cannot be judged
@@ -151,7 +84,7 @@ class ProtectionApi:
         except CallRefused as refusal:
             return answer_refusal(refusal.status, str(refusal))
         now_s = self._clock()
-        steps = _Visit(self, described, now_s, x_set_cookie=call.x_set_cookie).steps()
+        steps = Visit(self._means, self.terms, described, now_s, x_set_cookie=call.x_set_cookie).steps()
         try:
             question = next(steps)
             while True:
@@ -185,125 +118,6 @@ class ProtectionApi:
         keys = self.terms.keys
         if keys and not any(hmac.compare_digest(key, accepted) for accepted in keys):
             raise CallRefused(400, "the Key field is no accepted key")
-
-
-class _Visit:
-    """One request from the admitted call to its answer."""
-
-    __slots__ = (
-        "_api", "_binding", "_cookie_due", "_now_s", "_presented", "_request", "_target", "_terms", "_x_set_cookie",
-    )  # fmt: skip
-
-    def __init__(self, api: ProtectionApi, described: Described, now_s: float, *, x_set_cookie: bool) -> None:
-        self._api = api
-        self._terms = api.terms
-        self._now_s = now_s
-        self._x_set_cookie = x_set_cookie
-        self._request = Request(described, api._catalogue)
-        self._binding: Binding = self._request.binding(to_address=self._terms.bind_address)
-        self._presented = ""
-        self._cookie_due = False
-        self._target = ""  # of a visitor with a step, good or bad: where he wanted to go
-
-    def steps(self) -> Generator[Question, Reply, Answer]:
-        """The questions, and in the end the answer."""
-        request = self._request
-        presented = request.described.text("ClientID")
-        request.session = self._session(presented)
-        shown = self._check(presented)
-        if isinstance(shown, Passed):
-            passes = yield Count(f"challenge-passes|{request.where.group}", *PASSES)
-            if not cast(Counted, passes).allowed:
-                self._presented = "limited"
-            elif (yield Spend(shown.id, shown.ttl_s)):
-                self._presented = shown.kind
-                self._open(shown.kind)
-            else:
-                self._presented = "replayed"
-        elif shown is not None:
-            self._presented = shown.reason
-        verdict = self._overridden()
-        if verdict is None:
-            verdict = yield from self._terms.policy.judge(request)
-        return self._answer(verdict)
-
-    def _check(self, presented: str) -> Passed | Refused | None:
-        """A proof in the cookie's place, or a step in the address; None if there is neither."""
-        terms = self._terms
-        if is_proof(presented):
-            return check_proof(terms.keyring, self._binding, presented, self._now_s)
-        returning = take_step(self._request.target)
-        if returning is None:
-            return None
-        step, target = returning
-        result = check_step(terms.keyring, self._binding, step, self._now_s)
-        if result == Refused("malformed"):
-            return result  # perhaps a parameter of the site's own: it stays
-        self._target = target
-        return None if self._request.session.kind == "proved" else result  # who solved needs not wait
-
-    def _session(self, presented: str) -> Session:
-        """Of the cookie."""
-        session = self._terms.sessions.read(presented, self._binding, self._now_s)
-        if session.id and self._api._respondents.overrides().is_revoked(session.id, self._now_s):
-            return session._replace(kind="revoked")
-        return session
-
-    def _open(self, kind: str) -> None:
-        self._request.session = self._terms.sessions.open(kind, self._now_s, self._api._entropy)  # type: ignore[arg-type]
-        self._cookie_due = True
-
-    def _overridden(self) -> Verdict | None:
-        found = self._api._respondents.overrides().find(self._request.where, self._now_s)
-        if found is None or found.action not in OVERRIDE_RULES:
-            return None
-        return Verdict("block" if found.action == "block" else "allow", OVERRIDE_RULES[found.action])
-
-    def _answer(self, verdict: Verdict) -> Answer:
-        request = self._request
-        who = identity(request)
-        request_id = uuid4(self._api._entropy(16))
-        if verdict.action == "allow" and self._target:
-            verdict = verdict._replace(action="redirect", location=local_location(self._target), status=302)
-        challenge = self._challenge(verdict) if verdict.action == "challenge" else None
-        cookie = self._cookie(verdict)
-        self._api._observer.observe(Decided(request, verdict, who, request_id, self._presented))
-        contact = self._terms.challenge.contact
-        return answer_outcome(
-            Outcome(verdict, who, request_id, cookie, challenge, contact),
-            request.described, x_set_cookie=self._x_set_cookie,
-        )  # fmt: skip
-
-    def _challenge(self, verdict: Verdict) -> Challenge:
-        terms = self._terms.challenge
-        return issue(
-            self._terms.keyring, self._binding, difficulty=difficulty_of(self._request.score, terms.difficulty),
-            wait_s=terms.wait_s if verdict.without_javascript else 0, now_s=self._now_s, entropy=self._api._entropy,
-        )  # fmt: skip
-
-    def _cookie(self, verdict: Verdict) -> tuple[str, int]:
-        """(token, seconds that it lives) to hand out, ("", 0) if the visitor keeps what he has. Who is let through is
-        known from then on; who is stopped gets nothing that he could use. Nor does who shows a proof again: another of
-        his requests has got its session, which a visitor's must not overwrite."""
-        session, sessions = self._request.session, self._terms.sessions
-        if self._presented == "replayed":
-            return "", 0
-        if not self._cookie_due and verdict.action == "allow":
-            if session.kind in ("none", "revoked"):
-                self._open("visitor")
-            elif sessions.is_due(session, self._now_s):
-                self._request.session = session = Session(session.kind, session.id, int(self._now_s))
-                self._cookie_due = True
-        if not self._cookie_due:
-            return "", 0
-        return sessions.write(self._request.session, self._binding), int(sessions.lifetime_s)
-
-
-def uuid4(random: bytes) -> str:
-    """A UUID of version 4 (RFC 9562, 5.4) of 16 random bytes, in text; the standard library's takes 4 us."""
-    digits = random.hex()
-    variant = "89ab"[random[8] >> 6]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def accepted_keys(keys: Iterable[str]) -> tuple[bytes, ...]:

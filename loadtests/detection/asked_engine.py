@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import NamedTuple
 
 from gateway.config import parse_config
-from gateway.engine.api import Call, ChallengeTerms, Decided, ProtectionApi, Respondents, Terms
+from gateway.engine.api import Call, ProtectionApi, Respondents
 from gateway.engine.bots.catalogue import load_catalogue
 from gateway.engine.bots.ranges import load_ranges
 from gateway.engine.bots.standing import standing_by_ranges
@@ -21,6 +21,7 @@ from gateway.engine.policy.loading import load_policy
 from gateway.engine.question import Question, Reply, Signed, SignedBy
 from gateway.engine.session import Sessions
 from gateway.engine.store.memory import MemoryStore
+from gateway.engine.visit import ChallengeTerms, Decided, Terms
 from gateway.http.client_address import Client
 from gateway.http.head import parse_request
 from gateway.protection.encoding import CONTENT_TYPES, encode_json
@@ -80,7 +81,7 @@ class _ShippedRanges:
     def __init__(self) -> None:
         self._ranges = load_ranges()
 
-    def answer(self, question: Question, now_s: float) -> Reply:
+    def answer(self, question: Question, now_s: float, patience_s: float = 0.0) -> Reply:
         if isinstance(question, Signed):
             return SignedBy("unknown", "")
         return standing_by_ranges(self._ranges, question.operator, question.address) or "unknown"  # type: ignore[union-attr]

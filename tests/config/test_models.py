@@ -694,6 +694,8 @@ def test_engine_waits_less_than_a_check_may_take():
         assert config.engine.crawlers.wait == pytest.approx(wait_s)
     remote = {"timeout": "10ms", "endpoint": "http://127.0.0.1:1"}
     assert parse_config({"protection": remote}).engine.crawlers.wait == 0.08  # another engine's affair
+    others = {"listen": {"address": "127.0.0.1:1"}, "crawlers": {"wait": "1s"}}
+    assert parse_config({"engine": others}).engine.crawlers.wait == 1.0
     assert problem_of({"engine": {"crawlers": {"wait": "150ms"}}})[::2] == (
         "engine.crawlers.wait", "with engine.store.timeout less than protection.timeout (150ms)",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from math import inf
 from secrets import token_bytes
 
 from gateway.config.loading import parse_section
-from gateway.engine.api import ChallengeTerms, Decided, ProtectionApi, Respondents, Terms, accepted_keys
+from gateway.engine.api import ProtectionApi, Respondents, accepted_keys
 from gateway.engine.bots.catalogue import Catalogue, load_catalogue
 from gateway.engine.keyring import Keyring
 from gateway.engine.override import NO_OVERRIDES, Overrides
@@ -19,6 +19,7 @@ from gateway.engine.policy.model import PolicyFile
 from gateway.engine.question import Question, Reply, Signed, SignedBy
 from gateway.engine.session import Sessions
 from gateway.engine.store.memory import MemoryStore
+from gateway.engine.visit import ChallengeTerms, Decided, Terms
 
 SECRET = b"of the tests"
 

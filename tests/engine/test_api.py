@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.engine.answer import Answer
-from gateway.engine.api import PASSES, Call, ProtectionApi, Respondents
+from gateway.engine.api import Call, ProtectionApi, Respondents
 from gateway.engine.challenge.solver import solve
 from gateway.engine.challenge.token import LIFETIME_S
 from gateway.engine.keyring import Keyring
@@ -26,6 +26,7 @@ from gateway.engine.override import NO_OVERRIDES, Override, Overrides
 from gateway.engine.question import Question, Reply, Respondent, SignedBy
 from gateway.engine.session import Sessions
 from gateway.engine.store.memory import MemoryStore
+from gateway.engine.visit import PASSES
 from gateway.engine.wire import FORM, JSON
 
 BROWSER = BROWSER_REQUESTS["chrome navigates"]

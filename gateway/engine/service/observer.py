@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from gateway.engine.api import Decided
+from gateway.engine.visit import Decided
 from gateway.logs import AccessLog
 from gateway.metrics import Metrics
 

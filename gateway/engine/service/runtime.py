@@ -15,7 +15,7 @@ from typing import Any
 
 from gateway import logs
 from gateway.config import Engine
-from gateway.engine.api import ChallengeTerms, ProtectionApi, Respondents, Terms, accepted_keys
+from gateway.engine.api import ProtectionApi, Respondents, accepted_keys
 from gateway.engine.bots.catalogue import Catalogue, load_catalogue
 from gateway.engine.keyring import Keyring
 from gateway.engine.policy.loading import LoadedPolicy, load_policy
@@ -25,6 +25,7 @@ from gateway.engine.service.observer import DecisionObserver
 from gateway.engine.service.operator import Operator
 from gateway.engine.session import Sessions
 from gateway.engine.store import Store, store_of
+from gateway.engine.visit import ChallengeTerms, Terms
 from gateway.errors import ConfigError
 from gateway.logs import AccessLog
 from gateway.metrics import Delta, Metrics

@@ -29,7 +29,7 @@ LIMITED = "preset: none\nrules: [{name: slow, action: rate_limit, limit: {reques
 
 
 def engine(**settings: Any) -> Engine:
-    return parse_config({"engine": settings}).engine
+    return parse_config({"engine": settings, "protection": {"timeout": "60s"}}).engine
 
 
 @pytest.fixture
