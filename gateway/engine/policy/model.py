@@ -27,6 +27,7 @@ from gateway.config.value import (
     report,
 )
 from gateway.engine.browser import FINDINGS
+from gateway.engine.verdict import DEFAULT_RULE
 from gateway.engine.wire import INTEGERS, NUMBERS, TEXTS
 
 BOT_CLASSES = (
@@ -39,6 +40,8 @@ _WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _LIST_URL = re.compile(r"(?:https://|http://(?:127\.0\.0\.1|\[::1\]|localhost)[:/])[!-~]+")
 _WORD_EXPECTED = "a name of lower-case letters, digits, - and _ (at most 64)"
 MAX_RULES = 500
+RESERVED_RULES = (DEFAULT_RULE, "override-block", "override-allow", "challenge-passes")
+"""What no rule may be called: decisions, metrics and counters of the engine's own have these names (`visit`)."""
 
 
 def _listed(value: Any) -> Any:
@@ -50,6 +53,13 @@ def _word(value: object) -> str:
     if isinstance(value, str) and _WORD.fullmatch(value):
         return str(value)
     raise rejected(_WORD_EXPECTED)
+
+
+def _rule_name(value: object) -> str:
+    name = _word(value)
+    if name in RESERVED_RULES:
+        raise rejected(f"another name: {', '.join(RESERVED_RULES)} are the engine's own")
+    return name
 
 
 def _score(value: object) -> int:
@@ -230,7 +240,9 @@ class Redirect(Section):
 class Rule(Section):
     """One rule. The first whose action ends the judgement decides."""
 
-    name: Word = required("Names the decision in X-DataDome-ruletype, logs and metrics; unique.")
+    name: Annotated[str, PlainValidator(_rule_name)] = required(
+        "Names the decision in X-DataDome-ruletype, logs and metrics; unique."
+    )
     match: Match = setting({}, "Which requests it is for; empty = all.")
     action: Annotated[Literal["allow", "block", "challenge", "redirect", "rate_limit", "tag"], OneOf()] = required(
         "allow and block end the judgement; challenge ends it for who has not passed one; redirect sends elsewhere; "

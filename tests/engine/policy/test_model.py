@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from engine.engines import Seen, make_api
 
 from gateway.config.loading import parse_section
-from gateway.engine.policy.model import BOT_CLASSES, FIELDS, MAX_RULES, PRESETS, PolicyFile
+from gateway.engine.api import Call
+from gateway.engine.override import Override, Overrides
+from gateway.engine.policy.model import BOT_CLASSES, FIELDS, MAX_RULES, PRESETS, RESERVED_RULES, PolicyFile
+from gateway.engine.wire import JSON
 from gateway.errors import ConfigError
 
 
@@ -27,6 +31,7 @@ FIELD = "a field of the Protection API, such as AcceptLanguage or customFieldStr
 SCORE = "a whole number from 0 to 100"
 COUNT = "a whole number from 1 to 10000000"
 TARGET = "an absolute URL (https://...) or a path of the same site (/...), in printable ASCII"
+RESERVED = "another name: default, override-block, override-allow, challenge-passes are the engine's own"
 COUNTED = "one of client, address, session, host, path or field:NAME"
 ONCE = "nothing here: a rule counts once, in the match itself"
 UNFITTING = "nothing, since the action is block"
@@ -54,6 +59,13 @@ OF_THE_FILE = [
     ("rules: [{name: a}]", "rules[0].action: got nothing", "a value: allow and block end the judgement; "),
     ("rules: [{name: No!, action: block}]", "rules[0].name: got 'No!'", WORD),
     (f"rules: [{{name: {LONG}, action: block}}]", f"rules[0].name: got '{LONG}'", WORD),
+    ("rules: [{name: default, action: block}]", "rules[0].name: got 'default'", RESERVED),
+    ("rules: [{name: override-allow, action: block}]", "rules[0].name: got 'override-allow'", RESERVED),
+    ("rules: [{name: override-block, action: block}]", "rules[0].name: got 'override-block'", RESERVED),
+    (
+        "sites: [{hosts: x, rules: [{name: challenge-passes, action: block}]}]",
+        "sites[0].rules[0].name: got 'challenge-passes'", RESERVED,
+    ),
     (
         "rules: [{name: a, action: block}, {name: a, action: allow}]", "rules[1].name: got 'a'",
         "a name that no other rule has",
@@ -231,3 +243,17 @@ def test_words_of_the_model_are_those_of_the_engine() -> None:
     assert set(BOT_CLASSES) == set(catalogue.BOT_CLASSES) - {"unknown"}
     assert {path.stem for path in Path(loading.PRESETS).glob("*.yaml")} == set(PRESETS)
     assert "Key" not in FIELDS and "UserAgent" in FIELDS
+
+
+@pytest.mark.parametrize("action", ["allow", "block"])
+def test_names_of_what_the_engine_decides_itself_are_reserved(action: str) -> None:
+    seen = Seen()
+    overrides = Overrides([Override.of("192.0.2.7", action, 2e9, "", 1e9)])
+    decided = make_api("preset: none", observer=seen, clock=lambda: 1.5e9, overrides=overrides)
+    undecided = make_api("preset: none", observer=seen)
+
+    for api in (decided, undecided):
+        api.respond(Call(b'{"Key": "k", "IP": "192.0.2.7"}', JSON))
+
+    assert [one.verdict.rule for one in seen.decided] == [f"override-{action}", "default"]
+    assert {one.verdict.rule for one in seen.decided} <= set(RESERVED_RULES)
