@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from ipaddress import ip_network
 from pathlib import Path
 from typing import NamedTuple
 
 from gateway.config.loading import load_section
-from gateway.engine.network import Network, Networks
+from gateway.engine.bots.document import read_networks
+from gateway.engine.network import Network, Networks, parse_network
 from gateway.engine.policy.condition import NamedSet, conditions, host_matcher
 from gateway.engine.policy.judge import CompiledRule, Policy, SiteRules
 from gateway.engine.policy.model import AddressSet, PolicyFile, Rule, SitePolicy
-from gateway.errors import ConfigError, ConfigProblem
+from gateway.errors import ConfigError, ConfigProblem, ListRefused
 
 PRESETS = Path(__file__).parent / "preset"
 BUILT_IN = "moderate"
@@ -36,7 +36,7 @@ class FetchedSet(NamedTuple):
 
     settings: AddressSet
     target: NamedSet
-    fixed: tuple[Network, ...]
+    fixed: Networks
 
 
 def load_policy(path: str | Path | None, *, without_javascript: bool = True) -> LoadedPolicy:
@@ -55,8 +55,8 @@ def compile_policy(file: PolicyFile, source: str, *, without_javascript: bool = 
     _check_disabled(file, source)
     for index, site in enumerate(file.sites):
         _check_disabled(site, source, f"sites[{index}].")
-    fixed = {name: tuple(_networks(one, source, name)) for name, one in file.sets.items()}
-    sets = {name: NamedSet(Networks(networks)) for name, networks in fixed.items()}
+    fixed = {name: Networks(_networks(one, source, name)) for name, one in file.sets.items()}
+    sets = {name: NamedSet(networks) for name, networks in fixed.items()}
     sites = tuple(
         SiteRules(host_matcher(site.hosts), _compiled(site, (*site.rules, *file.rules), sets)) for site in file.sites
     )
@@ -67,20 +67,6 @@ def compile_policy(file: PolicyFile, source: str, *, without_javascript: bool = 
         source,
         sets,
     )
-
-
-def parse_networks(text: str) -> list[Network]:
-    """The networks of a list in text: one address or network a line; `#` and `;` begin a comment. Raises ValueError
-    with the number of the first line that is something else."""
-    networks = []
-    for number, line in enumerate(text.splitlines(), 1):
-        word = line.split("#", 1)[0].split(";", 1)[0].strip()
-        if word:
-            try:
-                networks.append(ip_network(word, strict=False))
-            except ValueError:
-                raise ValueError(f"line {number}: got {word[:60]!r}") from None
-    return networks
 
 
 @lru_cache(maxsize=4)
@@ -118,22 +104,22 @@ def _check_disabled(file: PolicyFile | SitePolicy, source: str, prefix: str = ""
 
 
 def _networks(one: AddressSet, source: str, name: str) -> Iterable[Network]:
-    yield from (ip_network(text, strict=False) for text in one.addresses)
+    yield from map(parse_network, one.addresses)
     for index, path in enumerate(one.files):
         try:
-            yield from parse_networks(_read(path))
-        except (OSError, ValueError) as error:
+            yield from read_networks(_read(path))
+        except (OSError, ListRefused) as error:
             reason = getattr(error, "strerror", None) or str(error)
             problem = ConfigProblem(source, None, f"sets.{name}.files[{index}]", f"{path!r} ({reason})", _LIST)
             raise ConfigError.of([problem]) from None
 
 
-_LIST = f"a file of one address or network a line, at most {MAX_LIST_BYTES} bytes"
+_LIST = f"a list of addresses and networks, text or JSON, at most {MAX_LIST_BYTES} bytes"
 
 
-def _read(path: str) -> str:
+def _read(path: str) -> bytes:
     with open(path, "rb") as file:
         raw = file.read(MAX_LIST_BYTES + 1)
     if len(raw) > MAX_LIST_BYTES:
-        raise ValueError("too long")
-    return raw.decode("utf-8-sig")
+        raise ListRefused("too long")
+    return raw

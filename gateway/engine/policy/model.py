@@ -161,7 +161,7 @@ class AddressSet(Section):
 
     addresses: Annotated[tuple[Network, ...], BeforeValidator(_listed)] = setting([], "Addresses and networks (CIDR).")
     files: Annotated[tuple[ReadableFile, ...], BeforeValidator(_listed)] = setting(
-        [], "Files with one address or network a line, # for comments; read again when they change."
+        [], "Files with lists of addresses, text or JSON; read again when they change."
     )
     urls: Annotated[tuple[Annotated[str, PlainValidator(_list_url)], ...], BeforeValidator(_listed)] = setting(
         [], "https:// lists, plain or JSON, fetched in the background and kept when they cannot be fetched."

@@ -100,4 +100,4 @@ class Lookups:
 
 
 def _put_together(one: FetchedSet, lists: Iterable[tuple[Network, ...]]) -> None:
-    one.target.networks = Networks([*one.fixed, *(network for networks in lists for network in networks)])
+    one.target.networks = Networks.union([one.fixed, *map(Networks, lists)])

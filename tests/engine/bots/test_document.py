@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.engine.bots import document
-from gateway.engine.bots.document import parse_networks
+from gateway.engine.bots.document import parse_networks, read_networks
 from gateway.errors import ListRefused
 
 
@@ -44,7 +44,9 @@ def test_list_is_read_in_its_published_form(published: bytes, networks: list[str
         (b'{"prefixes": []}', "no network"),
         (b'{"prefixes": [{"ipv4Prefix": "192.0.2.0/33"}]}', "expected a network"),
         (b"<!DOCTYPE html>\n<html>503</html>", "expected a network"),
-        (b"192.0.2.1\nerror: too many requests\n", "expected a network"),
+        (b"192.0.2.1\n\nerror: too many requests\n", "line 3 has 'error: too many requests', expected a network"),
+        (b"192.0.2.1,192.0.2.9", "line 1 has several networks, expected one a line"),
+        (b"192.0.2.1\n192.0.2.2,US,2001:db8::1 # x", "line 2 has several networks"),
         (b'["192.0.2.1", "soon"]', "expected a network"),
         (b'{"prefixes": [', "not JSON"),
         (b"\xff\xfe1", "not UTF-8"),
@@ -63,6 +65,13 @@ def test_list_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(parse_networks(b"192.0.2.1\n" * 3)) == 3
     with pytest.raises(ListRefused, match="over 3"):
         parse_networks(b"192.0.2.1\n" * 4)
+
+
+@pytest.mark.parametrize("nothing", [b"", b"# nobody yet\n\n ; \n", b"[]", b"{}"])
+def test_own_list_may_be_empty_and_a_published_one_may_not(nothing: bytes) -> None:
+    assert list(read_networks(nothing)) == []
+    with pytest.raises(ListRefused, match="no network"):
+        parse_networks(nothing)
 
 
 @given(
