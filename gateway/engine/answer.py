@@ -30,6 +30,8 @@ REQUEST_HEADERS = (
     "X-DataDome-botname X-DataDome-botfamily X-DataDome-isbot X-DataDome-requestid X-DataDome-ruletype"
 )  # fmt: skip
 
+HOST_CHARACTERS = 253  # of a domain name (RFC 1035, 2.3.4); who describes a longer host is shown its beginning
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -97,7 +99,7 @@ def _body(outcome: Outcome, described: Described) -> tuple[bytes, list[tuple[str
         request_id=outcome.request_id,
         method=described.text("Method"),
         protocol=described.text("Protocol").lower(),
-        host=described.text("Host"),
+        host=described.text("Host")[:HOST_CHARACTERS],
         target=described.text("Request"),
         accept_language=described.text("AcceptLanguage"),
         contact=outcome.contact,

@@ -344,3 +344,11 @@ def test_is_json_looks_at_the_media_type(content_type: str, expected: bool) -> N
 )
 def test_json_is_wanted_by_who_sends_it_or_takes_no_page(fields: dict[str, str], expected: bool) -> None:
     assert wants_json(Described(fields)) is expected
+
+
+@pytest.mark.parametrize("verdict", [BLOCK, CHALLENGE, LIMIT])
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_host_of_any_length_is_shown_as_long_as_a_host_can_be(verdict: Verdict, accept: str) -> None:
+    body = answer(verdict, **{**PAGE, "Accept": accept, "Host": "h" * 20_000}).body
+
+    assert b"h" * 253 in body and b"h" * 254 not in body

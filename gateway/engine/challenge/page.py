@@ -31,7 +31,7 @@ from gateway.engine.challenge.token import ALPHABET, NONCE_CHARACTERS, PUZZLE_BI
 
 COOKIE = "datadome"
 MINUTES_FROM_S = 120  # shorter waits are told in seconds
-FRAMES = 256  # pages kept, by host, language and wait: 11 kB each
+FRAMES = 256  # pages kept, 11 kB each. By kind, language and contact: nothing that a visitor can make up
 _GAP = "\0"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -61,13 +61,10 @@ class Page(NamedTuple):
 def challenge_page(request: PageRequest, challenge: Challenge) -> Page:
     """The page that lets a browser compute the proof, or wait if the challenge has a step."""
     query = step_query(request.target, challenge.step).replace("#", "%23")  # which no browser sends in a request
-    variant = _variant(request, "challenge")._replace(
-        wait_s=challenge.wait_s + 1,  # so that engines whose clocks differ a little do not find it early
-        has_step=bool(query),
-        is_form=request.method not in _SAFE_METHODS,
-    )
+    variant = _variant(request, "challenge")._replace(has_step=bool(query), is_form=request.method not in _SAFE_METHODS)
     gaps = {"token": challenge.token, "difficulty": str(challenge.difficulty), "query": query}
-    return Page(_written(variant, request, gaps), _CHALLENGE_POLICY)
+    wait_s = challenge.wait_s + 1  # so that engines whose clocks differ a little do not find it early
+    return Page(_written(variant, request, wait_s, gaps), _CHALLENGE_POLICY)
 
 
 def block_page(request: PageRequest) -> Page:
@@ -77,8 +74,7 @@ def block_page(request: PageRequest) -> Page:
 
 def limit_page(request: PageRequest, retry_after_s: float) -> Page:
     """The page of a 429: it says when to come back, and does not do so by itself."""
-    variant = _variant(request, "limit")._replace(wait_s=_whole(retry_after_s))
-    return Page(_written(variant, request), _POLICY)
+    return Page(_written(_variant(request, "limit"), request, _whole(retry_after_s)), _POLICY)
 
 
 def challenge_json(request: PageRequest, challenge: Challenge) -> bytes:
@@ -116,50 +112,55 @@ def limit_json(request: PageRequest, retry_after_s: float) -> bytes:
 
 
 class _Variant(NamedTuple):
-    """What makes two pages different, but for the numbers of the request and the challenge."""
+    """What makes two pages different, but for what stands in their gaps."""
 
     kind: Literal["challenge", "block", "limit"]
     language: str
-    host: str
     contact: str
-    wait_s: int = 0
     has_step: bool = False
     is_form: bool = False
 
-    @property
-    def wait(self) -> str:
-        texts = TEXTS[self.language]
-        if self.wait_s < MINUTES_FROM_S:
-            return _filled(texts["seconds"], count=str(self.wait_s))
-        return _filled(texts["minutes"], count=str(ceil(self.wait_s / 60)))
-
-    def text(self, name: str) -> str:
-        """A text with its places filled."""
-        return _filled(TEXTS[self.language][name], host=self.host, wait=self.wait)
-
     def markup(self, name: str, **markup: str) -> str:
-        """The same as markup; a host name's direction is its own in any text."""
-        text = _escaped(TEXTS[self.language][name])
-        return _filled(text, host=f"<bdi>{_escaped(self.host)}</bdi>", wait=_escaped(self.wait), **markup)
+        """A text as markup; a host name's direction is its own in any text."""
+        return self._marked_up(name, host=f"<bdi>{_gap('host')}</bdi>", **markup)
+
+    def attribute(self, name: str) -> str:
+        """A text as the value of an attribute."""
+        return self._marked_up(name, host=_gap("host"))
+
+    def _marked_up(self, name: str, **markup: str) -> str:
+        return _filled(_escaped(TEXTS[self.language][name]), wait=_gap("wait"), **markup)
 
 
 def _variant(request: PageRequest, kind: Literal["challenge", "block", "limit"]) -> _Variant:
-    return _Variant(kind, language_of(request.accept_language), request.host, request.contact.strip())
+    return _Variant(kind, language_of(request.accept_language), request.contact.strip())
 
 
 def _json(request: PageRequest, kind: Literal["challenge", "block", "limit"], wait_s: int = 0) -> dict[str, str]:
+    language = language_of(request.accept_language)
+    explanation = TEXTS[language][f"{kind}_explanation"]
     fields = {
         "url": f"{request.protocol or 'http'}://{request.host}{request.target}",
         "request_id": request.request_id,
-        "message": _variant(request, kind)._replace(wait_s=wait_s).text(f"{kind}_explanation"),
+        "message": _filled(explanation, host=request.host, wait=_wait(language, wait_s)),
     }
     return {name: value.encode("utf-8", "replace").decode() for name, value in fields.items()}  # no lone surrogates
 
 
-def _written(variant: _Variant, request: PageRequest, gaps: Mapping[str, str] = _NOTHING) -> bytes:
+@lru_cache(maxsize=64)
+def _wait(language: str, wait_s: int) -> str:
+    if wait_s < MINUTES_FROM_S:
+        return _filled(TEXTS[language]["seconds"], count=str(wait_s))
+    return _filled(TEXTS[language]["minutes"], count=str(ceil(wait_s / 60)))
+
+
+def _written(variant: _Variant, request: PageRequest, wait_s: int = 0, gaps: Mapping[str, str] = _NOTHING) -> bytes:
     """The page with its gaps filled, UTF-8."""
-    markup = {name: _escaped(value) for name, value in gaps.items()}
-    markup["request_id"] = _escaped(request.request_id)
+    values = {
+        "request_id": request.request_id, "host": request.host, "wait": _wait(variant.language, wait_s),
+        "wait_s": str(wait_s), **gaps,
+    }  # fmt: skip
+    markup = {name: _escaped(value) for name, value in values.items()}
     pieces = (markup[piece] if place % 2 else piece for place, piece in enumerate(_frame(variant)))
     return "".join(pieces).encode("utf-8", "replace")
 
@@ -190,14 +191,14 @@ def _refresh(variant: _Variant) -> str:
     """`</template>` ends what script.js opens before it; parsers ignore it where the script did not run."""
     if not variant.has_step:
         return "</template>\n"
-    return f'<meta http-equiv="refresh" content="{variant.wait_s}; url={_gap("query")}">\n</template>\n'
+    return f'<meta http-equiv="refresh" content="{_gap("wait_s")}; url={_gap("query")}">\n</template>\n'
 
 
 def _data(variant: _Variant) -> str:
     """The attributes that script.js reads."""
     texts = ("working", "done", "cookies", "stopped", "failed", *(("resend",) if variant.is_form else ()))
     values = {name: _gap(name) for name in ("token", "difficulty")}
-    values |= {name: _escaped(variant.text(name)) for name in texts}
+    values |= {name: variant.attribute(name) for name in texts}
     return "".join(f' data-{name}="{value}"' for name, value in values.items())
 
 
@@ -209,7 +210,7 @@ def _action(variant: _Variant) -> str:
         link = f'<p class="waiting"><a href="{_gap("query")}">{variant.markup("waiting_link")}</a></p>\n'
     return (
         f'<p role="status">{status}</p>\n'
-        f'<progress max="{PUZZLES}" value="0" aria-label="{variant.markup("progress")}" hidden></progress>\n'
+        f'<progress max="{PUZZLES}" value="0" aria-label="{variant.attribute("progress")}" hidden></progress>\n'
         f'<button type="button" hidden>{variant.markup("again")}</button>\n{link}'
     )
 

@@ -238,6 +238,15 @@ def test_any_request_leaves_the_markup_as_it_is(
         assert json.loads(body)["message"]
 
 
+def test_frames_are_kept_by_nothing_that_a_visitor_makes_up() -> None:
+    module._frame.cache_clear()
+    for n in range(500):
+        every_page(REQUEST._replace(host=f"{n}.example", request_id=str(n), target=f"/{n}?{n}"))
+        limit_page(REQUEST, float(n))
+
+    assert module._frame.cache_info().misses == len(KINDS)
+
+
 def test_request_in_markup_of_its_own_is_shown_as_text() -> None:
     hostile = REQUEST._replace(
         request_id="</code><script>alert(1)</script>",
