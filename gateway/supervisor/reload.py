@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import Config
+from gateway.config.change import changed_keys
 from gateway.metrics import Metrics
 
 # What is bound, counted or connected once, at the start. Everything else is swapped while traffic flows.
@@ -16,8 +17,7 @@ RESTART_KEYS = ("listeners", "workers", "admin.address", "engine.store", "engine
 
 def changed_restart_keys(old: Config, new: Config) -> list[str]:
     """The keys that differ and need a restart, dotted, in the order of RESTART_KEYS."""
-    before, after = old.dump(reveal_secrets=True), new.dump(reveal_secrets=True)
-    return [key for key in RESTART_KEYS if _value(before, key) != _value(after, key)]
+    return changed_keys(old, new, RESTART_KEYS)
 
 
 def file_signature(path: Path) -> tuple[int, int, int] | None:
@@ -51,10 +51,3 @@ class Reloads:
     def status(self) -> dict[str, Any]:
         at = datetime.fromtimestamp(self._at_s, UTC).isoformat(timespec="seconds")
         return {"ok": self.error is None, "error": self.error, "at": at}
-
-
-def _value(dump: dict[str, Any], key: str) -> object:
-    value: Any = dump
-    for part in key.split("."):
-        value = value[part]
-    return value

@@ -64,6 +64,17 @@ def tls_context(certificate: str | os.PathLike[str], private_key: str | os.PathL
     return context
 
 
+def renew(serving: ssl.SSLContext, fresh: ssl.SSLContext) -> None:
+    """From the next handshake on, whoever connects by `serving` meets the certificate of `fresh`; open connections go
+    on. Files that were loaded into `serving` itself could fail half-way, and leave it with a certificate of which it
+    has no key."""
+
+    def use_fresh(connection: ssl.SSLObject, name: str, context: ssl.SSLContext) -> None:
+        connection.context = fresh
+
+    serving.sni_callback = use_fresh  # is called for clients that name no host, too
+
+
 def remove_socket_file(path: str, inode: int) -> None:
     """Remove the file of our own socket; a successor may have put its own there already."""
     with contextlib.suppress(FileNotFoundError):
