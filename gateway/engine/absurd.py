@@ -10,9 +10,10 @@ import re
 
 from gateway.engine.wire import Described
 
-# The contract's limits of the two fields; one that was cut inside a UTF-8 sequence is up to 3 bytes shorter.
+# The contract's limits of these fields; one that was cut inside a UTF-8 sequence is up to 3 bytes shorter.
 CUT_USER_AGENT_BYTES = 768 - 3
 CUT_HEADERS_LIST_BYTES = 512 - 3
+CUT_REQUEST_BYTES = 2048 - 3
 
 
 def absurdity(described: Described, *, is_bot: bool) -> str:
@@ -40,15 +41,24 @@ def _user_agent(user_agent: str) -> str:
 def _request_line(described: Described) -> str:
     """Methods and paths that no browser sends. TRACE, TRACK, CONNECT and DEBUG are forbidden to fetch and XHR (Fetch
     2.2.1) or exist for scanners alone. URL parsers resolve `..` before they send (WHATWG URL 4.4, `%2e%2e` too), so a
-    path that still climbs was written by hand; the same for a NUL, and for a query that climbs to a system file."""
+    path that still climbs was written by hand; the same for a NUL, and for a query that climbs to a system file. A path
+    that did not fit into its field leads nobody knows where."""
     if described.text("Method").upper() in _FORBIDDEN_METHODS:
         return "forbidden method"
-    path, _, query = described.text("Request").partition("?")
+    target = described.text("Request")
+    path, _, query = target.partition("?")
+    if is_cut_path(target):
+        return "path too long"
     if ("." in path or "%" in path) and _CLIMBING_PATH.search(path):
         return "path traversal"
     if query and _CLIMBING_QUERY.search(query):
         return "path traversal"
     return ""
+
+
+def is_cut_path(target: str) -> bool:
+    """True if the path of a described target may go on where the field ended."""
+    return len(target) * 4 >= CUT_REQUEST_BYTES and "?" not in target and _byte_length(target) >= CUT_REQUEST_BYTES
 
 
 def _browser(described: Described) -> str:

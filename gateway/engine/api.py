@@ -1,7 +1,7 @@
 """The Protection API without the HTTP server: one call in, one answer out.
 
-read (wire) -> who asks (the key) -> one visit, from its cookie to its answer (visit). The visit's questions are answered
-by the Respondents; if one must be waited for, so is the answer.
+read (wire) -> who asks (the key) -> one visit, from its cookie to its answer (visit). The visit's questions are
+answered by the Respondents; if one must be waited for, so is the answer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from gateway.engine.question import (
     Count,
     Counted,
     Identify,
-    PatientRespondent,
     Question,
     Reply,
     Respondent,
@@ -47,19 +46,19 @@ class Respondents:
     """Who answers the judgement's questions. `overrides`: the list that is in force, asked for each request."""
 
     store: Respondent
-    verifier: PatientRespondent
-    signatures: PatientRespondent
+    verifier: Respondent
+    signatures: Respondent
     overrides: Callable[[], Overrides] = lambda: NO_OVERRIDES
 
-    def answer(self, question: Question, now_s: float, patience_s: float) -> Reply | Awaitable[Reply]:
-        """From whom it concerns. `patience_s`: for look-ups; the store has a bound of its own."""
+    def answer(self, question: Question, now_s: float, terms: Terms, spent_s: float) -> Reply | Awaitable[Reply]:
+        """From whom it concerns. `spent_s`: what the call has waited for already."""
         match question:
             case Count() | Spend():
-                return self.store.answer(question, now_s)
+                return self.store.answer(question, now_s, terms.budget_s - spent_s)
             case Identify():
-                return self.verifier.answer(question, now_s, patience_s)
+                return self.verifier.answer(question, now_s, terms.patience_s - spent_s)
             case Signed():
-                return self.signatures.answer(question, now_s, patience_s)
+                return self.signatures.answer(question, now_s, terms.patience_s - spent_s)
 
 
 class ProtectionApi:
@@ -88,7 +87,7 @@ class ProtectionApi:
         try:
             question = next(steps)
             while True:
-                reply = self._respondents.answer(question, now_s, self.terms.patience_s)
+                reply = self._respondents.answer(question, now_s, self.terms, 0.0)
                 if not isinstance(reply, AT_ONCE):
                     return self._respond_later(steps, reply, now_s)
                 question = steps.send(reply)
@@ -98,15 +97,14 @@ class ProtectionApi:
     async def _respond_later(
         self, steps: Generator[Question, Reply, Answer], awaited: Awaitable[Reply], now_s: float
     ) -> Answer:
-        """All waiting of one call together is bounded: by the patience for look-ups, and the store's for one question,
-        which is not waited for again once it was late."""
+        """All waiting of one call together is bounded by its terms: who calls gives up after a while, and a call that
+        is late protects nobody."""
         reply: Reply | Awaitable[Reply] = awaited
         try:
             while True:
                 if not isinstance(reply, AT_ONCE):
                     reply = await reply
-                patience_s = self.terms.patience_s - (self._clock() - now_s)
-                reply = self._respondents.answer(steps.send(reply), now_s, patience_s)
+                reply = self._respondents.answer(steps.send(reply), now_s, self.terms, self._clock() - now_s)
         except StopIteration as done:
             return cast(Answer, done.value)
 

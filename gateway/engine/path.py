@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
+import re
+from itertools import product
 
 
 def normalised(path: str) -> str:
@@ -11,7 +12,7 @@ def normalised(path: str) -> str:
     if path == "*":
         return path
     if not _is_plain(path):
-        path = unquote(path, errors="replace").replace("\\", "/")
+        path = _decoded(path).replace("\\", "/")
         kept: list[str] = []
         for part in path.split("/"):
             part = part.partition(";")[0]
@@ -22,6 +23,19 @@ def normalised(path: str) -> str:
         closing = "/" if kept and part in ("", ".", "..") else ""  # of the last part: `/a/;b` ends with a slash too
         path = "/" + "/".join(kept) + closing
     return path
+
+
+def _decoded(path: str) -> str:
+    """Valid percent sequences as the UTF-8 that they are. The standard library takes 0.5 ms for 2,000 of `%`."""
+    if "%" not in path:
+        return path
+    raw = path.encode("utf-8", "surrogatepass")
+    return _ESCAPE.sub(lambda match: _BYTE_OF[match[1]], raw).decode("utf-8", "replace")
+
+
+_HEX = b"0123456789abcdefABCDEF"
+_BYTE_OF = {bytes(digits): bytes((int(bytes(digits), 16),)) for digits in product(_HEX, repeat=2)}
+_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
 
 
 def _is_plain(path: str) -> bool:

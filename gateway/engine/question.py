@@ -75,15 +75,9 @@ Reply = Counted | bool | Standing | SignedBy
 
 
 class Respondent(Protocol):
-    """Who answers one kind of question: at once, or with something to await that never raises and never waits longer
-    than its own bound."""
+    """Who answers one kind of question: at once, or with something to await that never raises."""
 
-    def answer(self, question: Question, now_s: float) -> Reply | Awaitable[Reply]:
-        """The reply that the question's docstring names. `now_s`: Unix time."""
-
-
-class PatientRespondent(Protocol):
-    """As Respondent, of somebody who may have to ask others: its answer is waited for `patience_s` seconds at most, and
-    by then it is the standing `unknown`."""
-
-    def answer(self, question: Question, now_s: float, patience_s: float = inf) -> Reply | Awaitable[Reply]: ...
+    def answer(self, question: Question, now_s: float, patience_s: float = inf) -> Reply | Awaitable[Reply]:
+        """The reply that the question's docstring names. `now_s`: Unix time; `patience_s`: for how long the reply may
+        be awaited, beside the respondent's own bound. A look-up that is late is the standing `unknown`, a shared store
+        that has too little time is not asked."""

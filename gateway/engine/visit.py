@@ -36,6 +36,9 @@ PASSES = (60, 60.0, 120)
 """Challenges that one address may pass: requests, seconds, burst. Work is cheap for a machine: without a bound, one
 address would collect sessions, each with limits of its own. An office behind one address passes them once a day."""
 
+NETWORK_PASSES = (600, 60.0, 1200)
+"""The same of a /24 or /56, whose owner has addresses as he likes."""
+
 OVERRIDE_RULES = {"block": "override-block", "allow": "override-allow"}
 
 
@@ -71,7 +74,7 @@ class ChallengeTerms:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a reload may change. `keys`: of callers; none = any that is not empty; `patience_s`: what all look-ups of
-    one call may take together."""
+    one call may take together; `budget_s`: what they and the store may."""
 
     policy: Policy
     keyring: Keyring
@@ -80,6 +83,7 @@ class Terms:
     bind_address: bool = True
     challenge: ChallengeTerms = field(default_factory=ChallengeTerms)
     patience_s: float = 0.08
+    budget_s: float = 0.11
 
 
 class Means(NamedTuple):
@@ -117,20 +121,27 @@ class Visit:
         request.session = self._session(presented)
         shown = self._check(presented)
         if isinstance(shown, Passed):
-            passes = yield Count(f"challenge-passes|{request.where.group}", *PASSES)
-            if not cast(Counted, passes).allowed:
-                self._presented = "limited"
-            elif (yield Spend(shown.id, shown.ttl_s)):
-                self._presented = shown.kind
-                self._open(shown.kind)
-            else:
-                self._presented = "replayed"
+            yield from self._pass(shown)
         elif shown is not None:
             self._presented = shown.reason
         verdict = self._overridden()
         if verdict is None:
             verdict = yield from self._terms.policy.judge(request)
         return self._answer(verdict)
+
+    def _pass(self, passed: Passed) -> Generator[Question, Reply, None]:
+        """Open the session that a proof or a step is worth: once, and as often as its address and network may. What was
+        spent before costs nobody anything."""
+        where = self._request.where
+        if not (yield Spend(passed.id, passed.ttl_s)):
+            self._presented = "replayed"
+            return
+        for who, limit in ((where.group, PASSES), (where.prefix, NETWORK_PASSES)):
+            if not cast(Counted, (yield Count(f"challenge-passes|{who}", *limit))).allowed:
+                self._presented = "limited"
+                return
+        self._presented = passed.kind
+        self._open(passed.kind)
 
     def _check(self, presented: str) -> Passed | Refused | None:
         """A proof in the cookie's place, or a step in the address; None if there is neither."""
@@ -193,7 +204,7 @@ class Visit:
         session, sessions = self._request.session, self._terms.sessions
         if self._presented == "replayed":
             return "", 0
-        if not self._cookie_due and verdict.action == "allow":
+        if not self._cookie_due and verdict.action == "allow" and not self._is_foreign():
             if session.kind in ("none", "revoked"):
                 self._open("visitor")
             elif sessions.is_due(session, self._now_s):
@@ -202,6 +213,18 @@ class Visit:
         if not self._cookie_due:
             return "", 0
         return sessions.write(self._request.session, self._binding), int(sessions.lifetime_s)
+
+
+    def _is_foreign(self) -> bool:
+        """True for a form that another site had the browser send: it comes without the cookie, because that is
+        SameSite=Lax, and must not replace it."""
+        described = self._request.described
+        if described.text("Method") in ("GET", "HEAD"):
+            return False
+        if described.text("SecFetchSite"):
+            return described.text("SecFetchSite") == "cross-site"
+        origin = described.text("Origin")
+        return bool(origin) and origin.partition("://")[2].lower() != described.text("Host").lower()
 
 
 def uuid4(random: bytes) -> str:

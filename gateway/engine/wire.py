@@ -151,11 +151,14 @@ def _integer(name: str, value: Any) -> int:
 
 
 def _number(name: str, value: Any) -> float:
-    if type(value) is str and re.fullmatch(r"-?[0-9]{1,19}(?:\.[0-9]{1,19})?", value):
+    if type(value) is str and _NUMBER(value):
         return float(value)
     if type(value) is int or type(value) is float:
         return value
     raise _wrong_type(name, value, "a number")
+
+
+_NUMBER = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,19})?(?:[eE][-+]?[0-9]{1,2})?").fullmatch  # forms have only text
 
 
 def _wrong_type(name: str, value: Any, expected: str) -> CallRefused:

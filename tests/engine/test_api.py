@@ -26,7 +26,7 @@ from gateway.engine.override import NO_OVERRIDES, Override, Overrides
 from gateway.engine.question import Question, Reply, Respondent, SignedBy
 from gateway.engine.session import Sessions
 from gateway.engine.store.memory import MemoryStore
-from gateway.engine.visit import PASSES
+from gateway.engine.visit import NETWORK_PASSES, PASSES
 from gateway.engine.wire import FORM, JSON
 
 BROWSER = BROWSER_REQUESTS["chrome navigates"]
@@ -687,7 +687,7 @@ class Held:
         self.asked: asyncio.Queue[tuple[Question, asyncio.Future[Reply]]] = asyncio.Queue()
         self.times_s: set[float] = set()
 
-    def answer(self, question: Question, now_s: float) -> Awaitable[Reply]:
+    def answer(self, question: Question, now_s: float, patience_s: float = inf) -> Awaitable[Reply]:
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self.asked.put_nowait((question, future))
         self.times_s.add(now_s)
@@ -715,6 +715,66 @@ async def test_look_ups_of_one_call_share_its_patience() -> None:
 
     assert signatures.patience_s == [0.08]
     assert verifier.patience_s == [pytest.approx(0.03, abs=1e-6)]
+
+
+async def test_store_of_one_call_has_what_is_left_of_its_budget() -> None:
+    now_s = [NOW_S]
+
+    def later() -> int:
+        now_s[0] += 0.02
+        return 1
+
+    store = Later(MemoryStore(clock=lambda: NOW_S), later)
+    limits = ", ".join(f"{{name: r{n}, action: rate_limit, limit: {{requests: 9}}}}" for n in range(3))
+    api = ProtectionApi(
+        make_terms(f"preset: none\nrules: [{limits}]"), catalogue(),
+        Respondents(store, Standing("unknown"), Standing("unknown")), Seen(), lambda: now_s[0],
+    )  # fmt: skip
+
+    await answered(api.respond(Call(orjson.dumps(BROWSER), JSON)))
+
+    assert store.patience_s == [pytest.approx(left, abs=1e-6) for left in (0.11, 0.09, 0.07)]
+
+
+def test_network_passes_a_bounded_number_of_challenges_whatever_its_addresses() -> None:
+    engine = Engine()
+    for number in range(NETWORK_PASSES[2]):
+        address = f"2001:db8:0:{number % 200:x}::1"
+        engine.ask(engine.proof(IP=address), IP=address)
+        assert engine.session == "proved"
+
+    engine.ask(engine.proof(IP="2001:db8:0:ff::1"), IP="2001:db8:0:ff::1")
+    assert engine.last[2] == "limited"
+
+
+def test_proof_shown_again_and_again_costs_its_neighbours_nothing() -> None:
+    engine = Engine()
+    proof = engine.proof()
+    for _ in range(PASSES[2] + 10):
+        engine.ask(proof)
+
+    engine.ask(engine.proof())
+    assert engine.session == "proved"
+
+
+FOREIGN = {"Method": "POST", "SecFetchSite": "cross-site", "SecFetchMode": "navigate", "SecFetchDest": "document"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "opens"),
+    [
+        (FOREIGN, False),  # a form of another site: the browser leaves the cookie at home, and would take a new one
+        ({**FOREIGN, "SecFetchSite": "same-origin"}, True),
+        ({**FOREIGN, "Method": "GET"}, True),  # a link: the cookie comes along
+        ({"Method": "POST", "SecFetchSite": None, "Origin": "https://evil.example"}, False),
+        ({"Method": "POST", "SecFetchSite": None, "Origin": f"https://{BROWSER['Host']}"}, True),
+        ({"Method": "POST", "SecFetchSite": None, "Origin": None}, True),
+    ],
+)
+def test_form_of_another_site_opens_no_session_over_the_visitors_own(fields: dict[str, Any], opens: bool) -> None:
+    engine = Engine(OPEN)
+
+    assert bool(cookie_of(engine.ask(**fields))) is opens
 
 
 COUNTING = """
@@ -815,7 +875,7 @@ async def test_many_waiting_judgements_are_each_answered_as_if_alone() -> None:
 
 async def test_late_standing_and_signature_are_waited_for() -> None:
     class Verified:
-        def answer(self, question: Question, now_s: float) -> Reply:
+        def answer(self, question: Question, now_s: float, patience_s: float = inf) -> Reply:
             return SignedBy("verified", "agent.example")
 
     seen = Seen()

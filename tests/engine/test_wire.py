@@ -135,6 +135,12 @@ def test_described_text_and_integer_have_defaults() -> None:
     assert (described.integer("Port"), described.integer("CookiesLen"), described.integer("Key")) == (80, None, None)
 
 
+@pytest.mark.parametrize(("text", "value"), [("1e+16", 1e16), ("-2.5E-3", -0.0025), ("12", 12.0)])
+def test_number_of_a_form_may_have_an_exponent(text: str, value: float) -> None:
+    body = f"customFieldFloat1={text.replace('+', '%2B')}".encode()
+    assert decode(body, FORM).fields["customFieldFloat1"] == value
+
+
 def test_every_field_of_the_contract_is_known_once() -> None:
     every = (*TEXTS, *INTEGERS, *NUMBERS)
 

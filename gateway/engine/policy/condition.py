@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from gateway.engine.absurd import is_cut_path
 from gateway.engine.network import Networks
 from gateway.engine.policy.model import Match, is_set_name
 from gateway.engine.request import Request
@@ -114,9 +115,18 @@ def _search(patterns: Iterable[str]) -> Callable[[str], bool]:
 
 
 def _path(search: Callable[[str], bool], *, strict: bool) -> Condition:
+    """A path that was cut may be any: it matches where that stops somebody, never where it lets somebody through."""
     if strict:
-        return lambda request: search(request.raw_path) and (request.raw_path == request.path or search(request.path))
-    return lambda request: search(request.raw_path) or (request.raw_path != request.path and search(request.path))
+        return lambda request: (
+            search(request.raw_path)
+            and (request.raw_path == request.path or search(request.path))
+            and not is_cut_path(request.target)
+        )
+    return lambda request: (
+        search(request.raw_path)
+        or (request.raw_path != request.path and search(request.path))
+        or is_cut_path(request.target)
+    )
 
 
 def _field(name: str, search: Callable[[str], bool]) -> Condition:

@@ -1,7 +1,11 @@
 """One engine at work: configuration in; policy, sessions, store and look-ups put together; what was counted out.
 
-The policy file and the lists that it names are looked at every WATCH_S; a change is read whole, then taken over by one
-assignment between two calls. A broken one changes nothing: it is logged, counted, and said in `degraded`.
+The policy file and the lists that it names are looked at every WATCH_S. A change is read, parsed and compiled in a
+thread, since a long list takes seconds, and taken over by one assignment between two calls. A broken one changes
+nothing: it is logged, counted, and said in `degraded`.
+
+What the files were is noted before they are read, so that a change meanwhile is seen the next time. A list that was not
+known before it was read counts as changed once for the same reason.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -33,7 +38,8 @@ from gateway.metrics import Delta, Metrics
 WATCH_S = 2.0
 
 log = logs.get("engine")
-Signature = tuple[tuple[int, int, int] | None, ...]
+Signature = dict[str, tuple[int, int, int] | None]
+"""File name -> what differs when it was written, replaced, or its symbolic link turned; None = it is not there."""
 
 
 class EngineRuntime:
@@ -48,8 +54,8 @@ class EngineRuntime:
         self.metrics = Metrics()
         self.engine = engine
         self._secret = secret or os.urandom(32)
-        self._loaded = _load(engine)
-        self._seen = _signature(engine, self._loaded)
+        self._loaded, self._seen = _load(engine, ())
+        self._reloading = asyncio.Lock()  # a signal may come while a changed file is read
         self._policy_error = ""
         self._stack = AsyncExitStack()
         self._store_errors = 0
@@ -80,8 +86,7 @@ class EngineRuntime:
         self._stack.push_async_callback(self.store.stop)
         await self.lookups.start()
         self._stack.push_async_callback(self.lookups.stop)
-        watching = asyncio.create_task(self._watch())
-        self._stack.callback(watching.cancel)
+        self._stack.push_async_callback(_end, asyncio.create_task(self._watch()))
         if self.store.degraded_reason:
             log.warning("the engine's store is not reached", reason=self.store.degraded_reason)
         log.info("policy in force", source=self._loaded.source, rules=len(self._loaded.policy.rules))
@@ -91,17 +96,18 @@ class EngineRuntime:
         await self._stack.aclose()
         self._close_log(self.observer.log)
 
-    def reload(self, engine: Engine) -> None:
+    async def reload(self, engine: Engine) -> None:
         """Take another configuration over. Raises ConfigError or OSError, and changes nothing, if it cannot be used."""
-        loaded = _load(engine)
-        is_other_log = engine.decision_log != self.engine.decision_log
-        decision_log = _open_log(engine) if is_other_log else self.observer.log
-        self._take_over(engine, loaded)
-        if is_other_log:
-            self._close_log(self.observer.log)
-            self.observer.log = decision_log
-        else:
-            self.reopen_logs()
+        async with self._reloading:
+            loaded, seen = await asyncio.to_thread(_load, engine, self._loaded.files)
+            is_other_log = engine.decision_log != self.engine.decision_log
+            decision_log = _open_log(engine) if is_other_log else self.observer.log
+            await self._take_over(engine, loaded, seen)
+            if is_other_log:
+                self._close_log(self.observer.log)
+                self.observer.log = decision_log
+            else:
+                self.reopen_logs()
 
     def reopen_logs(self) -> None:
         """Open the decision log's name anew (log rotation)."""
@@ -142,33 +148,37 @@ class EngineRuntime:
         found = [("engine policy", self._policy_error), ("engine store", self.store.degraded_reason)]
         return [{"part": part, "reason": reason} for part, reason in found if reason]
 
-    def _take_over(self, engine: Engine, loaded: LoadedPolicy) -> None:
+    async def _take_over(self, engine: Engine, loaded: LoadedPolicy, seen: Signature) -> None:
         terms = _terms(engine, loaded, self._secret)
-        self._seen = _signature(engine, loaded)
-        self.lookups.use(loaded.lists)
-        self.engine, self._loaded, self.api.terms = engine, loaded, terms
+        await self.lookups.use(loaded.lists)
+        self.engine, self._loaded, self._seen, self.api.terms = engine, loaded, seen, terms
         self._policy_error = ""
         self.metrics.engine_policy_last_reload_successful.values[()] = 1
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_S)
-            self.check_files()
+            await self.check_files()
 
-    def check_files(self) -> None:
-        """Read the policy again if its file or a list of it has changed."""
-        seen = _signature(self.engine, self._loaded)
-        if seen == self._seen:
-            return
-        self._seen = seen
-        try:
-            self._take_over(self.engine, _load(self.engine))
-        except (ConfigError, OSError) as error:
-            self._policy_error = str(error)
-            self.metrics.engine_policy_last_reload_successful.values[()] = 0
-            log.error("policy not reloaded, the former one stays in force", error=str(error))
-        else:
-            log.info("policy reloaded", source=self._loaded.source, rules=len(self._loaded.policy.rules))
+    async def check_files(self) -> None:
+        """Read the policy again if its file or a list of it has changed. Calls are answered meanwhile."""
+        async with self._reloading:
+            seen = await asyncio.to_thread(_signature, self.engine, self._loaded.files)
+            if seen == self._seen:
+                return
+            try:
+                loaded, seen = await asyncio.to_thread(_load, self.engine, self._loaded.files)
+                await self._take_over(self.engine, loaded, seen)
+            except (ConfigError, OSError) as error:
+                self._refuse(seen, str(error))
+            else:
+                log.info("policy reloaded", source=self._loaded.source, rules=len(self._loaded.policy.rules))
+
+    def _refuse(self, seen: Signature, error: str) -> None:
+        """Not read again until it changes anew."""
+        self._seen, self._policy_error = seen, error
+        self.metrics.engine_policy_last_reload_successful.values[()] = 0
+        log.error("policy not reloaded, the former one stays in force", error=error)
 
     @staticmethod
     def _close_log(decision_log: AccessLog | None) -> None:
@@ -176,8 +186,11 @@ class EngineRuntime:
             decision_log.close()
 
 
-def _load(engine: Engine) -> LoadedPolicy:
-    return load_policy(engine.policy, without_javascript=engine.challenge.without_javascript)
+def _load(engine: Engine, known: Iterable[str]) -> tuple[LoadedPolicy, Signature]:
+    """(the policy, what its files were before they were read). `known`: the lists that it had the last time."""
+    before = _signature(engine, known)
+    loaded = load_policy(engine.policy, without_javascript=engine.challenge.without_javascript)
+    return loaded, {name: seen for name, seen in before.items() if name == engine.policy or name in loaded.files}
 
 
 def _terms(engine: Engine, loaded: LoadedPolicy, secret: bytes) -> Terms:
@@ -192,6 +205,7 @@ def _terms(engine: Engine, loaded: LoadedPolicy, secret: bytes) -> Terms:
         engine.session.bind_address,
         ChallengeTerms(challenge.difficulty, round(challenge.wait), challenge.contact or ""),
         engine.crawlers.wait,
+        engine.crawlers.wait + engine.store.timeout,
     )
 
 
@@ -202,10 +216,8 @@ def _open_log(engine: Engine) -> AccessLog | None:
     return AccessLog(None if target is True else Path(target))
 
 
-def _signature(engine: Engine, loaded: LoadedPolicy) -> Signature:
-    """What differs when one of the policy's files was written, replaced, or its symbolic link turned."""
-    names = (*([engine.policy] if engine.policy else []), *loaded.files)
-    return tuple(_stat(name) for name in names)
+def _signature(engine: Engine, lists: Iterable[str]) -> Signature:
+    return {name: _stat(name) for name in (*([engine.policy] if engine.policy else []), *lists)}
 
 
 def _stat(name: str) -> tuple[int, int, int] | None:
@@ -214,3 +226,8 @@ def _stat(name: str) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

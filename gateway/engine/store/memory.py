@@ -20,6 +20,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from heapq import heappop, heappush
+from math import inf
 
 from gateway.engine.override import NO_OVERRIDES, Override, Overrides, parse_subject
 from gateway.engine.question import Count, Counted, Question, Spend
@@ -63,7 +64,7 @@ class MemoryStore:
 
     # -- questions
 
-    def answer(self, question: Question, now_s: float) -> Counted | bool:
+    def answer(self, question: Question, now_s: float, patience_s: float = inf) -> Counted | bool:
         """The reply to a Count or a Spend. Raises TypeError for a question of another kind."""
         if type(question) is Count:
             return self._count(question, int(now_s * MICROSECONDS))

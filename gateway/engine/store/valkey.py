@@ -25,6 +25,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from itertools import islice
+from math import inf
 from typing import Any
 
 from redis.asyncio.client import PubSub
@@ -130,10 +131,12 @@ class ValkeyStore:
 
     # -- questions
 
-    def answer(self, question: Question, now_s: float) -> Counted | bool | Awaitable[Counted | bool]:
-        """The reply to a Count or a Spend, at once if it needs no store. Raises TypeError for a question of another
-        kind."""
-        link = self._link
+    def answer(
+        self, question: Question, now_s: float, patience_s: float = inf
+    ) -> Counted | bool | Awaitable[Counted | bool]:
+        """The reply to a Count or a Spend, at once if it needs no store, or there is no time to ask it. Raises
+        TypeError for a question of another kind."""
+        link = self._link if patience_s >= self._timeout_s else None
         if type(question) is Count:
             if link is None:
                 return self._count_locally(question, now_s)

@@ -111,6 +111,18 @@ def test_path_in_none_of_of_a_rule_that_allows_keeps_every_spelling_out(path: st
     assert judge(rules, request(Request=path))[0].rule == "closed"
 
 
+@pytest.mark.parametrize("filler", ["/", "./", "%2e/", ";a/"])
+def test_path_that_was_cut_is_stopped_and_never_let_through(filler: str) -> None:
+    """What a field's limit hides may be anything: no filler passes a rule by."""
+    cut = ("/hooks/" + filler * 2048)[:2048]
+    opened, closed = "{name: open, match: {path: ^/hooks/}, action: allow}", "{name: closed, match: {path: ^/a}"
+    rules = only(f"{opened}, {closed}, action: block}}")
+
+    assert judge(rules, request(Request=cut))[0].rule == "closed"
+    assert judge(rules, request(Request="/hooks/a?" + "x" * 2039))[0].rule == "open"  # its query was cut: no matter
+    assert judge("preset: permissive", request(Request=cut))[0].rule == "absurd-request"
+
+
 def test_challenge_is_for_who_has_not_passed_one() -> None:
     rules = only("{name: ask, action: challenge}")
 
