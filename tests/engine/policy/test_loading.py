@@ -20,8 +20,8 @@ from gateway.errors import ConfigError
 
 MODERATE = [
     "absurd-request", "public-file-rate", "acme-challenge", "robots-txt", "fake-crawler", "unconfirmed-crawler",
-    "search-engine", "ai-assistant", "signed-agent", "helper-rate", "helper", "automation", "suspicious-browser",
-    "address-rate", "request-rate",
+    "search-engine", "ai-assistant", "signed-agent-rate", "signed-agent", "helper-rate", "helper", "automation",
+    "suspicious-browser", "address-rate", "request-rate",
 ]  # fmt: skip
 
 
