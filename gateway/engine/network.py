@@ -122,6 +122,12 @@ class Networks:
         self._last = {version: [last for _, last in found] for version, found in merged.items()}
 
 
+def extent(network: Network) -> tuple[int, int]:
+    """(version, prefix length) as Networks holds it: `::ffff:0:0/96` is every IPv4 address, (4, 0)."""
+    version, (first, last) = _interval(network)
+    return version, (32 if version == 4 else 128) - (last - first).bit_length()
+
+
 def _interval(network: Network) -> tuple[int, Interval]:
     """(version, first and last address)"""
     first, free_bits = int(network.network_address), network.max_prefixlen - network.prefixlen

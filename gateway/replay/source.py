@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gateway.config.loading import load_section
 from gateway.engine.policy.judge import CompiledRule
-from gateway.engine.policy.loading import LoadedPolicy, compile_policy
+from gateway.engine.policy.loading import LoadedPolicy, compile_policy, read_policy_file
 from gateway.engine.policy.model import PRESETS, PolicyFile, SitePolicy
 
 
@@ -36,7 +35,7 @@ def read_policy(name: str) -> NamedPolicy:
     if name in PRESETS:
         file = PolicyFile.model_validate({"preset": name})
         return NamedPolicy(name, file, compile_policy(file, f"preset {name}"))
-    file = load_section(name, PolicyFile)
+    file = read_policy_file(name)
     return NamedPolicy(name, file, compile_policy(file, name))
 
 

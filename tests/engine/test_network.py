@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.engine.network import Networks, Place, _remembered_place, place
+from gateway.engine.network import Networks, Place, _remembered_place, extent, parse_network, place
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,15 @@ def test_host_bits_of_a_network_are_left_out() -> None:
 def test_text_that_is_no_network_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=f"got '{text}', expected a network or an address"):
         Networks.parse([text])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0.0.0.0/0", (4, 0)), ("192.0.2.1", (4, 32)), ("10.0.0.0/9", (4, 9)), ("::ffff:0:0/96", (4, 0)),
+     ("::ffff:192.0.2.0/120", (4, 24)), ("::ffff:0:0/95", (6, 95)), ("::/0", (6, 0)), ("2001:db8::1", (6, 128))],
+)  # fmt: skip
+def test_extent_of_a_mapped_network_is_that_of_ipv4(text: str, expected: tuple[int, int]) -> None:
+    assert extent(parse_network(text)) == expected
 
 
 V4 = st.builds(

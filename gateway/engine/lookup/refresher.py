@@ -8,7 +8,7 @@ from pathlib import Path
 from gateway.engine.bots.operator import OPERATORS
 from gateway.engine.bots.ranges import Ranges
 from gateway.engine.lookup.fetcher import Fetcher
-from gateway.engine.lookup.list_fetcher import ListFetcher
+from gateway.engine.lookup.list_fetcher import ListFetcher, TakeOver
 from gateway.engine.network import Network
 from gateway.errors import ListRefused
 
@@ -39,9 +39,9 @@ class RangeRefresher:
         chosen = published_sources() if sources is None else sources
         self.lists = ListFetcher(chosen, interval_s, cache_directory, self._take, fetcher=fetcher)
 
-    def load_cache(self) -> int:
+    async def load_cache(self) -> int:
         """How many lists were taken over from the cache."""
-        return self.lists.load_cache()
+        return await self.lists.load_cache()
 
     async def run(self) -> None:
         """Fetch what is due until cancelled; with interval 0 return at once."""
@@ -51,10 +51,15 @@ class RangeRefresher:
         """Cancel `run` before."""
         await self.lists.close()
 
-    def _take(self, name: str, networks: tuple[Network, ...]) -> None:
+    def _take(self, name: str, networks: tuple[Network, ...]) -> TakeOver:
         _check(networks)
-        self.ranges = self.ranges.with_list(name, networks)
-        self._on_ranges(self.ranges)
+        ranges = self.ranges.with_list(name, networks)  # lists come one after the other: no other one is lost
+
+        def take_over() -> None:
+            self.ranges = ranges
+            self._on_ranges(ranges)
+
+        return take_over
 
 
 def published_sources() -> dict[str, str]:

@@ -46,8 +46,17 @@ def load_policy(path: str | Path | None, *, without_javascript: bool = True) -> 
     """
     if path is None:
         return compile_policy(PolicyFile(), f"preset {BUILT_IN}", without_javascript=without_javascript)
+    return compile_policy(read_policy_file(path), str(path), without_javascript=without_javascript)
+
+
+def read_policy_file(path: str | Path) -> PolicyFile:
+    """What is written in a file. Raises ConfigError as load_policy does, also for a file without any key: somebody is
+    just writing it, and the preset alone is not what he means."""
     file = load_section(path, PolicyFile)
-    return compile_policy(file, str(path), without_javascript=without_javascript)
+    if not file.model_fields_set:
+        expected = "at least one, such as preset: moderate"
+        raise ConfigError.of([ConfigProblem(str(path), None, "", "no key", expected)])
+    return file
 
 
 def compile_policy(file: PolicyFile, source: str, *, without_javascript: bool = True) -> LoadedPolicy:

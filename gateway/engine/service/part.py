@@ -53,7 +53,7 @@ class EnginePart:
     async def reload(self, config: Config) -> None:
         """From the next call on, the new policy, keys and terms count. Raises ConfigError, and changes nothing."""
         assert self._runtime is not None, "reload before start"
-        self._runtime.reload(config.engine)
+        await self._runtime.reload(config.engine)
         self._drain_timeout_s = config.drain_timeout
 
     def reopen_logs(self) -> None:
@@ -85,6 +85,7 @@ class Standalone:
     def __init__(self, config: Config, path: Path | None = None) -> None:
         self._config = config
         self._path = path
+        self._reloads: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
 
     async def serve(self) -> None:
@@ -102,7 +103,7 @@ class Standalone:
         await runtime.start()
         await server.listen(sock, tls)
         settle_heap()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload, runtime)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._begin_reload, runtime)
         log.info("serving the Protection API", address=address, tls=tls is not None)
         await self._stop.wait()
         drain_timeout_s = self._config.drain_timeout
@@ -110,6 +111,9 @@ class Standalone:
         if inode:
             remove_socket_file(address.removeprefix(UNIX), inode)
         await server.drain(drain_timeout_s)
+        for task in self._reloads:
+            task.cancel()
+        await asyncio.gather(*self._reloads, return_exceptions=True)
         await runtime.stop()
         log.info("stopped")
 
@@ -117,13 +121,19 @@ class Standalone:
         """Begin to drain."""
         self._stop.set()
 
-    def _reload(self, runtime: EngineRuntime) -> None:
+    def _begin_reload(self, runtime: EngineRuntime) -> None:
+        """Calls are answered while it is under way."""
+        task = asyncio.get_running_loop().create_task(self._reload(runtime))
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def _reload(self, runtime: EngineRuntime) -> None:
         """Log rotation sends this signal too: files are opened anew even if the configuration is refused."""
         from gateway.config import load_config
 
         try:
-            config = self._config if self._path is None else load_config(self._path)
-            runtime.reload(config.engine)
+            config = self._config if self._path is None else await asyncio.to_thread(load_config, self._path)
+            await runtime.reload(config.engine)
         except (GatewayError, OSError) as error:
             log.error("reload refused, the former configuration stays in force", error=str(error))
             runtime.reopen_logs()

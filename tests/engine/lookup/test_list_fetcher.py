@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
 from ipaddress import ip_network
@@ -14,7 +15,7 @@ import pytest
 from engine.lookup.web_server import Page, WebServer
 
 from gateway.engine.bots.ranges import Ranges, load_ranges
-from gateway.engine.lookup.list_fetcher import RETRY_S, ListFetcher, ListStatus
+from gateway.engine.lookup.list_fetcher import RETRY_S, ListFetcher, ListStatus, TakeOver
 from gateway.engine.lookup.refresher import RangeRefresher, published_sources
 from gateway.engine.network import Network
 from gateway.errors import ConfigError, ListRefused
@@ -31,11 +32,15 @@ class Taken:
         self.now_s = NOW_S
         self.arrived = asyncio.Event()
 
-    def __call__(self, name: str, networks: tuple[Network, ...]) -> None:
+    def __call__(self, name: str, networks: tuple[Network, ...]) -> TakeOver:
         if any(network.prefixlen == 0 for network in networks):
             raise ListRefused("everybody")
-        self.lists[name] = [str(network) for network in networks]
-        self.arrived.set()
+
+        def take_over() -> None:
+            self.lists[name] = [str(network) for network in networks]
+            self.arrived.set()
+
+        return take_over
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ async def test_list_is_taken_over_and_the_next_start_has_it_without_the_network(
 
     taken.lists.clear()
     web_server.pages.clear()
-    assert make(0.0).load_cache() == 1
+    assert await make(0.0).load_cache() == 1
     assert taken.lists == {"office": ["192.0.2.0/24"]}
 
 
@@ -76,10 +81,66 @@ async def test_list_that_has_not_changed_is_not_sent_again_even_after_a_restart(
     fetcher = make()
     assert await fetcher.refresh("office") and await fetcher.refresh("office")
     restarted = make()
-    restarted.load_cache()
+    await restarted.load_cache()
     assert await restarted.refresh("office")
 
     assert web_server.asked == [("/list", ""), ("/list", '"1"'), ("/list", '"1"')]
+
+
+async def test_list_that_has_not_changed_is_as_new_in_the_cache_as_the_answer_that_said_so(
+    make: Make, web_server: WebServer, taken: Taken
+) -> None:
+    fetcher = make()
+    await fetcher.refresh("office")
+    taken.now_s += 3600.0
+    await fetcher.refresh("office")
+    asked = len(web_server.asked)
+
+    restarted = make()
+    await restarted.load_cache()
+    assert restarted.status()["office"].fetched_s == NOW_S + 3600.0
+    await run_until(restarted, None)
+    assert len(web_server.asked) == asked
+
+
+async def test_cache_of_the_future_does_not_put_fetching_off(make: Make, web_server: WebServer, taken: Taken) -> None:
+    await make().refresh("office")
+    taken.now_s -= 1e6
+
+    restarted = make()
+    await restarted.load_cache()
+    assert restarted.status()["office"].fetched_s == taken.now_s
+
+
+async def test_list_is_read_and_offered_in_a_thread_and_taken_over_on_the_loop(
+    web_server: WebServer, tmp_path: Path
+) -> None:
+    web_server.pages["/list"] = Page(b"192.0.2.0/24\n")
+    threads: list[threading.Thread] = []
+
+    def offer(name: str, networks: tuple[Network, ...]) -> TakeOver:
+        threads.append(threading.current_thread())
+        return lambda: threads.append(threading.current_thread())
+
+    fetcher = ListFetcher({"office": f"{web_server.url}/list"}, 60.0, tmp_path, offer)
+    await fetcher.refresh("office")
+    await fetcher.close()
+    restarted = ListFetcher({"office": f"{web_server.url}/list"}, 60.0, tmp_path, offer)
+    assert await restarted.load_cache() == 1
+    main = threading.main_thread()
+    assert [thread is main for thread in threads] == [False, True, False, True]
+    await restarted.close()
+
+
+async def test_list_that_another_one_knew_goes_on_from_there(make: Make, web_server: WebServer) -> None:
+    former = make(cache=None)
+    await former.refresh("office")
+    fetcher = make(60.0, cache=None, renamed=f"{web_server.url}/list", other=f"{web_server.url}/other")
+    fetcher.adopt([former])
+    assert fetcher.status()["renamed"] == former.status()["office"]
+    assert fetcher.status()["other"].fetched_s is None
+    assert await fetcher.refresh("renamed")
+    assert web_server.asked == [("/list", ""), ("/list", '"1"')]
 
 
 @pytest.mark.parametrize(
@@ -96,14 +157,14 @@ async def test_former_list_stays_whatever_is_wrong_with_the_newer_one(
     assert not await fetcher.refresh("office")
     assert taken.lists == {"office": ["192.0.2.0/24"]}
     taken.lists.clear()
-    assert make().load_cache() == 1
+    assert await make().load_cache() == 1
     assert taken.lists == {"office": ["192.0.2.0/24"]}
 
 
 async def test_run_fetches_what_is_due_and_nothing_else(make: Make, web_server: WebServer, taken: Taken) -> None:
     await make().refresh("office")
     restarted = make()
-    restarted.load_cache()
+    await restarted.load_cache()
     asked = len(web_server.asked)
     web_server.arrived.clear()
 
@@ -138,7 +199,7 @@ async def test_status_says_what_is_in_force_and_what_failed(make: Make, web_serv
     assert fetcher.status() == {"office": ListStatus(url, NOW_S, 1, f"{url} answered 503, expected 200")}
 
     restarted = make()
-    restarted.load_cache()
+    await restarted.load_cache()
     assert restarted.status() == {"office": ListStatus(url, NOW_S, 1, "")}
 
 
@@ -194,7 +255,7 @@ async def test_cache_that_is_broken_or_of_another_url_is_not_used(
     (file,) = (tmp_path / "cache").iterdir()
     file.write_text(content % f"{web_server.url}/list" if "%s" in content else content)
 
-    assert make().load_cache() == 0
+    assert await make().load_cache() == 0
     assert taken.lists == {}
 
 
@@ -208,7 +269,8 @@ async def test_cache_that_cannot_be_written_does_not_keep_the_list(make: Make, t
 async def test_cache_is_one_whole_file_of_a_name_that_leaves_no_folder(
     make: Make, web_server: WebServer, tmp_path: Path
 ) -> None:
-    await make(**{"../../etc/passwd": f"{web_server.url}/list"}).refresh("../../etc/passwd")
+    web_server.pages["/../../etc/passwd"] = web_server.pages["/etc/passwd"] = web_server.pages["/list"]
+    await make(**{"../../etc/passwd": f"{web_server.url}/../../etc/passwd"}).refresh("../../etc/passwd")
 
     (file,) = (tmp_path / "cache").iterdir()
     assert json.loads(file.read_text())["networks"] == ["192.0.2.0/24"]
@@ -216,7 +278,7 @@ async def test_cache_is_one_whole_file_of_a_name_that_leaves_no_folder(
 
 def test_url_that_is_never_fetched_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="the list office has the URL http://intranet/list"):
-        ListFetcher({"office": "http://intranet/list"}, 60.0, None, lambda name, networks: None)
+        ListFetcher({"office": "http://intranet/list"}, 60.0, None, lambda name, networks: lambda: None)
 
 
 GOOGLE = "google-common-crawlers"
@@ -234,7 +296,7 @@ async def test_published_ranges_are_refreshed_over_the_shipped_ones(web_server: 
     assert seen[0].holds("Bing", "157.55.39.1")
 
     restarted = RangeRefresher(load_ranges(), 0.0, tmp_path, seen.append, sources=sources)
-    assert restarted.load_cache() == 1
+    assert await restarted.load_cache() == 1
     assert restarted.ranges.holds("Google", "8.8.8.8")
     await restarted.close()
 

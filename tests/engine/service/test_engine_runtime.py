@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from gateway.config import Engine, parse_config
 from gateway.engine.answer import Answer
 from gateway.engine.api import Call
 from gateway.engine.override import Override
+from gateway.engine.policy.loading import LoadedPolicy, load_policy
+from gateway.engine.service import runtime as runtime_module
 from gateway.engine.service.runtime import EngineRuntime
 from gateway.engine.wire import JSON
 from gateway.errors import ConfigError
@@ -69,7 +73,7 @@ async def test_changed_policy_counts_from_the_next_call(start: START, tmp_path: 
     runtime = await start(policy=policy)
     assert await rule_of(runtime) == "one"
     written(tmp_path, "preset: none\nrules: [{name: another, action: allow}]")
-    runtime.check_files()
+    await runtime.check_files()
     assert await rule_of(runtime) == "another"
 
 
@@ -77,14 +81,14 @@ async def test_broken_policy_changes_nothing_and_is_said_until_it_is_mended(star
     policy = written(tmp_path, "preset: none\nrules: [{name: one, action: allow}]")
     runtime = await start(policy=policy)
     written(tmp_path, "preset: none\nrules: [{name: one, action: alow}]")
-    runtime.check_files()
+    await runtime.check_files()
     assert await rule_of(runtime) == "one"
     delta, degraded = runtime.report()
     assert delta["gauges"]["gateway_engine_policy_last_reload_successful"] == [[[], 0]]
     assert [part["part"] for part in degraded] == ["engine policy"]
     assert "rules[0].action: got 'alow'; expected one of allow, block" in degraded[0]["reason"]
     written(tmp_path, "preset: none")
-    runtime.check_files()
+    await runtime.check_files()
     assert await rule_of(runtime) == "default"
     assert runtime.report()[1] == []
 
@@ -93,7 +97,7 @@ async def test_missing_policy_keeps_the_one_in_force(start: START, tmp_path: Pat
     policy = written(tmp_path, "preset: none\nrules: [{name: one, action: allow}]")
     runtime = await start(policy=policy)
     os.unlink(policy)
-    runtime.check_files()
+    await runtime.check_files()
     assert await rule_of(runtime) == "one"
     assert "cannot be read" in runtime.report()[1][0]["reason"]
 
@@ -105,9 +109,111 @@ async def test_changed_list_of_a_set_counts_from_the_next_call(start: START, tmp
     runtime = await start(policy=written(tmp_path, text + "action: allow}]"))
     assert await rule_of(runtime, IP="203.0.113.9") == "in"
     office.write_text("198.51.100.0/24\n")
-    runtime.check_files()
+    await runtime.check_files()
     assert await rule_of(runtime, IP="203.0.113.9") == "default"
     assert await rule_of(runtime, IP="198.51.100.9") == "in"
+
+
+class SlowReader:
+    """Reads a policy, and keeps it until the test lets it go."""
+
+    def __init__(self) -> None:
+        self.has_read, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, *arguments: Any, **named: Any) -> LoadedPolicy:
+        loaded = load_policy(*arguments, **named)
+        self.has_read.set()
+        assert self.go_on.wait(20)
+        return loaded
+
+
+@pytest.fixture
+def slow_reader(monkeypatch: pytest.MonkeyPatch) -> SlowReader:
+    """Of everything that is read once `go_on` is cleared."""
+    reader = SlowReader()
+    reader.go_on.set()
+    monkeypatch.setattr(runtime_module, "load_policy", reader)
+    return reader
+
+
+async def begin_reading(runtime: EngineRuntime, reader: SlowReader, work: Awaitable[None]) -> asyncio.Future[None]:
+    reader.has_read.clear()
+    reader.go_on.clear()
+    reading = asyncio.ensure_future(work)
+    assert await asyncio.to_thread(reader.has_read.wait, 20)
+    return reading
+
+
+@pytest.mark.parametrize("by_signal", [False, True])
+async def test_calls_are_answered_while_the_policy_is_read(
+    start: START, tmp_path: Path, slow_reader: SlowReader, by_signal: bool
+) -> None:
+    runtime = await start(policy=written(tmp_path, "preset: none\nrules: [{name: one, action: allow}]"))
+    written(tmp_path, "preset: none\nrules: [{name: another, action: allow}]")
+    work = runtime.reload(runtime.engine) if by_signal else runtime.check_files()
+    reading = await begin_reading(runtime, slow_reader, work)
+    assert await rule_of(runtime) == "one"
+    assert not reading.done()
+    slow_reader.go_on.set()
+    await reading
+    assert await rule_of(runtime) == "another"
+
+
+async def test_change_while_the_policy_is_read_is_not_lost(
+    start: START, tmp_path: Path, slow_reader: SlowReader
+) -> None:
+    runtime = await start(policy=written(tmp_path, "preset: none\nrules: [{name: one, action: allow}]"))
+    written(tmp_path, "preset: none\nrules: [{name: second, action: allow}]")
+    reading = await begin_reading(runtime, slow_reader, runtime.check_files())
+    written(tmp_path, "preset: none\nrules: [{name: third, action: allow}]")
+    slow_reader.go_on.set()
+    await reading
+    assert await rule_of(runtime) == "second"
+    await runtime.check_files()
+    assert await rule_of(runtime) == "third"
+
+
+async def test_list_that_a_policy_names_anew_is_read_once_more_and_then_when_it_changes(
+    start: START, tmp_path: Path, slow_reader: SlowReader
+) -> None:
+    runtime = await start(policy=written(tmp_path, "preset: none"))
+    office = tmp_path / "office.txt"
+    office.write_text("203.0.113.0/24\n")
+    rule = "rules: [{name: in, match: {address: office}, action: allow}]"
+    written(tmp_path, f"preset: none\nsets: {{office: {{files: '{office}'}}}}\n{rule}")
+    reading = await begin_reading(runtime, slow_reader, runtime.check_files())
+    office.write_text("198.51.100.0/24\n")
+    slow_reader.go_on.set()
+    await reading
+    assert await rule_of(runtime, IP="203.0.113.9") == "in"
+    await runtime.check_files()
+    assert await rule_of(runtime, IP="198.51.100.9") == "in"
+    slow_reader.has_read.clear()
+    await runtime.check_files()
+    assert not slow_reader.has_read.is_set()
+
+
+async def test_reload_waits_for_the_one_under_way(start: START, tmp_path: Path, slow_reader: SlowReader) -> None:
+    policy = written(tmp_path, "preset: none\nrules: [{name: one, action: allow}]")
+    runtime = await start(policy=policy)
+    written(tmp_path, "preset: none\nrules: [{name: another, action: allow}]")
+    reading = await begin_reading(runtime, slow_reader, runtime.check_files())
+    other = asyncio.ensure_future(runtime.reload(engine(policy=policy, keys=["new"])))
+    slow_reader.go_on.set()
+    await asyncio.gather(reading, other)
+    assert (await ask(runtime, Key="old")).status == 400
+    assert await rule_of(runtime, Key="new") == "another"
+
+
+@pytest.mark.parametrize("text", ["", "# all of it was taken out\n", "{}"])
+async def test_policy_that_is_cut_off_before_its_first_key_keeps_the_one_in_force(
+    start: START, tmp_path: Path, text: str
+) -> None:
+    runtime = await start(policy=written(tmp_path, "preset: none\nrules: [{name: one, action: allow}]"))
+    written(tmp_path, text)
+    await runtime.check_files()
+    assert await rule_of(runtime) == "one"
+    assert "got no key; expected at least one" in runtime.report()[1][0]["reason"]
 
 
 async def test_fetched_list_is_put_to_the_fixed_addresses_and_survives_a_reload(start: START, tmp_path: Path) -> None:
@@ -134,7 +240,7 @@ async def test_fetched_list_is_put_to_the_fixed_addresses_and_survives_a_reload(
     finally:
         await runner.cleanup()
     written(tmp_path, text + "\n# changed")
-    runtime.check_files()
+    await runtime.check_files()
     assert await rule_of(runtime, IP="198.51.100.9") == "partner"
 
 
@@ -148,17 +254,17 @@ async def test_reload_takes_over_keys_policy_and_secrets(start: START, tmp_path:
     runtime = await start(keys=["old"], session={"secrets": ["first"]})
     cookie = dict((await ask(runtime, Key="old")).headers)["Set-Cookie"].split(";")[0].removeprefix("datadome=")
     policy = written(tmp_path, "preset: none\nrules: [{name: known, match: {session: visitor}, action: allow}]")
-    runtime.reload(engine(keys=["new"], policy=policy, session={"secrets": ["second", "first"]}))
+    await runtime.reload(engine(keys=["new"], policy=policy, session={"secrets": ["second", "first"]}))
     assert (await ask(runtime, Key="old")).status == 400
     assert await rule_of(runtime, Key="new", ClientID=cookie) == "known"
-    runtime.reload(engine(keys=["new"], policy=policy, session={"secrets": ["second"]}))
+    await runtime.reload(engine(keys=["new"], policy=policy, session={"secrets": ["second"]}))
     assert await rule_of(runtime, Key="new", ClientID=cookie) == "default"
 
 
 async def test_reload_that_cannot_be_used_changes_nothing(start: START, tmp_path: Path) -> None:
     runtime = await start(keys=["old"])
     with pytest.raises(ConfigError):
-        runtime.reload(engine(keys=["new"], policy=written(tmp_path, "preset: x")))
+        await runtime.reload(engine(keys=["new"], policy=written(tmp_path, "preset: x")))
     assert (await ask(runtime, Key="old")).status == 200
 
 
