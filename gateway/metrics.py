@@ -246,6 +246,18 @@ class Metrics:
         self.engine_store_errors = Counter(
             "gateway_engine_store_errors_total", "Questions that the shared store did not answer; local state did."
         )
+        self.engine_store_local_answers = Counter(
+            "gateway_engine_store_local_answers_total",
+            "Questions that an engine with a shared store answered from its local state, also without asking.",
+        )
+        self.engine_store_evicted = Counter(
+            "gateway_engine_store_evicted_total",
+            "Counters that still counted and went because engine.store.capacity was reached.",
+        )
+        self.engine_store_refused = Counter(
+            "gateway_engine_store_refused_total",
+            "Proofs that were refused because as many as engine.store.capacity were held as spent.",
+        )
         self.engine_store_up = Gauge(
             "gateway_engine_store_up", "1 if the engine's store answers; 0: decisions go on from local state."
         )

@@ -86,7 +86,10 @@ class EngineStore(Section):
     )
     prefix: StorePrefix = setting("gateway", "Begins every key, with a colon behind it.")
     ca: ReadableFile | None = setting(None, "PEM file of the authorities of its certificate; null = the system's.")
-    capacity: Count = setting(100_000, "Counters that an engine holds itself, at most; the idle ones go first.")
+    capacity: Count = setting(
+        100_000,
+        "Counters that an engine holds itself, at most, the idle ones go first; and as many spent proofs again.",
+    )
 
 
 class EngineCrawlers(Section):

@@ -28,6 +28,7 @@ from gateway.engine.service.counts import Counts
 from gateway.engine.service.lookups import Lookups
 from gateway.engine.service.observer import DecisionObserver
 from gateway.engine.service.operator import Operator
+from gateway.engine.service.store_watch import StoreWatch
 from gateway.engine.session import Sessions
 from gateway.engine.store import Store, store_of
 from gateway.engine.visit import ChallengeTerms, Terms
@@ -58,13 +59,13 @@ class EngineRuntime:
         self._reloading = asyncio.Lock()  # a signal may come while a changed file is read
         self._policy_error = ""
         self._stack = AsyncExitStack()
-        self._store_errors = 0
         catalogue: Catalogue = load_catalogue()
         url = engine.store.url.get_secret_value()
         self.store: Store = store_of(
             url, timeout_s=engine.store.timeout, prefix=f"{engine.store.prefix}:", ca=engine.store.ca,
             capacity=engine.store.capacity,
         )  # fmt: skip
+        self._store_watch = StoreWatch(self.store, self.metrics, engine.store.capacity)
         self.observer = DecisionObserver(self.metrics, _open_log(engine))
         self.lookups = Lookups(engine.crawlers, self.store, self._loaded.lists)
         respondents = Respondents(
@@ -121,10 +122,7 @@ class EngineRuntime:
     def _collect(self) -> Delta:
         """Set the gauges from what is there, and hand out what was counted."""
         metrics, now_s = self.metrics, time.time()
-        errors = self.store.errors
-        metrics.engine_store_errors.values[()] += errors - self._store_errors
-        self._store_errors = errors
-        metrics.engine_store_up.values[()] = 0 if self.store.degraded_reason else 1
+        self._store_watch.collect(now_s)
         metrics.engine_overrides.values[()] = len(self.store.overrides.live(now_s))
         counts = self.observer.sessions(now_s)
         for kind in ("visitor", "waited", "proved", "revoked"):
@@ -140,12 +138,16 @@ class EngineRuntime:
                 "dry_run": self._loaded.policy.dry_run,
                 "error": self._policy_error or None,
             },
-            "store": {"degraded": self.store.degraded_reason or None, "errors": self.store.errors},
+            "store": self._store_watch.status(time.time()),
             "lists": self.lookups.status(),
         }
 
     def _degraded(self) -> list[dict[str, str]]:
-        found = [("engine policy", self._policy_error), ("engine store", self.store.degraded_reason)]
+        found = [
+            ("engine policy", self._policy_error),
+            ("engine store", self.store.degraded_reason),
+            ("engine store capacity", self._store_watch.full_reason(time.time())),
+        ]
         return [{"part": part, "reason": reason} for part, reason in found if reason]
 
     async def _take_over(self, engine: Engine, loaded: LoadedPolicy, seen: Signature) -> None:

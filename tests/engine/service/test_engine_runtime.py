@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from gateway.engine.answer import Answer
 from gateway.engine.api import Call
 from gateway.engine.override import Override
 from gateway.engine.policy.loading import LoadedPolicy, load_policy
+from gateway.engine.question import Spend
 from gateway.engine.service import runtime as runtime_module
 from gateway.engine.service.runtime import EngineRuntime
 from gateway.engine.wire import JSON
@@ -302,6 +304,15 @@ async def test_sessions_are_counted_by_what_they_proved(start: START) -> None:
         await ask(runtime)
     gauges = runtime.report()[0]["gauges"]["gateway_engine_sessions"]
     assert [["visitor"], 3] in gauges
+
+
+async def test_store_that_is_full_is_degraded(start: START) -> None:
+    runtime = await start(store={"capacity": 1})
+    for number in range(2):
+        runtime.store.answer(Spend(f"proof{number}", 60.0), time.time())
+    delta, _ = runtime.report()
+    assert delta["counters"]["gateway_engine_store_refused_total"] == [[[], 1]]
+    assert [part["part"] for part in runtime.report()[1]] == ["engine store capacity"]
 
 
 @needs_server
