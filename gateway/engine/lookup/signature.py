@@ -7,10 +7,12 @@ RFC 9421 with draft-meunier-web-bot-auth-architecture, by the library http-messa
    whoever is known to have the key.
 2. An agent that is not configured, or no such signature: unknown. From here on it is a claim, and what does not hold is
    fake.
-3. It covers @authority (or @target-uri, which contains it), and Signature-Agent if that is there. What it covers beyond
+3. It covers at most MOST_COMPONENTS, or it is unknown: each costs time, and the drafts and the agents that sign have
+   two to four. For the same reason headers that are long or have many parts are not read.
+4. It covers @authority (or @target-uri, which contains it), and Signature-Agent if that is there. What it covers beyond
    is of the request line; another header is not described to us, so such a signature is unknown.
-4. `created` and `expires` are there, not over MAX_AGE_S apart or ago, and it is valid now, give or take SKEW_S.
-5. The key is in the agent's directory (`directory`), and the signature verifies.
+5. `created` and `expires` are there, not over MAX_AGE_S apart or ago, and it is valid now, give or take SKEW_S.
+6. The key is in the agent's directory (`directory`), and the signature verifies.
 
 A signature can be used again until it expires, on the same authority: who can read it there could as well change the
 request. Nonces are not kept.
@@ -19,6 +21,7 @@ request. Nonces are not kept.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from math import inf
@@ -34,7 +37,10 @@ if TYPE_CHECKING:
 TAG = "web-bot-auth"
 SKEW_S = 60  # between our clock and theirs
 MAX_AGE_S = 86_400  # the draft: expires no more than 24 hours after created
-LONGEST_FIELD = 2_048  # characters of each of the three headers; real ones have 300, and parsing costs time
+MOST_COMPONENTS = 8  # that a signature covers; the drafts show two to four
+LONGEST_FIELD = 1_024  # characters of each of the three headers; real ones have 300, an RSA signature 690
+MOST_PARTS = 48  # of each of them: what spaces, commas and semicolons divide; parsing takes 5 us for each
+MOST_PARAMETERS = 64  # of a query one of which is signed
 
 UNKNOWN = SignedBy("unknown", "")
 FAKE = SignedBy("fake", "")
@@ -47,9 +53,10 @@ _OF_THE_TARGET = {"@target-uri", "@path", "@query", "@query-param", "@request-ta
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """One signature with our tag. `names`: what it covers, without parameters."""
+    """One signature with our tag. `names`: what it covers, without parameters; `component_count`: with repetitions."""
 
     label: str
+    component_count: int
     names: frozenset[str]
     parameters: dict[str, Any]
     agent_member: str | None
@@ -74,7 +81,7 @@ class SignatureVerifier:
         if claim is None:
             return UNKNOWN
         agent = self._agent(question, claim)
-        if agent is None or not claim.names <= _OF_THE_REQUEST_LINE | {"signature-agent"}:
+        if agent is None or not _is_checked(question, claim):
             return UNKNOWN
         if not _covers_enough(question, claim) or not _is_timely(claim, now_s) or not claim.key_id:
             return FAKE
@@ -127,7 +134,7 @@ def _claim(question: Signed) -> _Claim | None:
     from http_sf import parse
 
     fields = (question.signature, question.signature_input, question.signature_agent)
-    if not question.signature or not question.signature_input or max(map(len, fields)) > LONGEST_FIELD:
+    if not question.signature or not question.signature_input or any(map(_is_long, fields)):
         return None
     try:
         inputs: Any = parse(question.signature_input.encode("latin-1"), tltype="dictionary")
@@ -137,11 +144,18 @@ def _claim(question: Signed) -> _Claim | None:
     return claims[0] if len(claims) == 1 else None
 
 
+def _is_long(field: str) -> bool:
+    return len(field) > LONGEST_FIELD or len(_DIVIDERS(field)) >= MOST_PARTS
+
+
+_DIVIDERS = re.compile("[ ,;]").findall
+
+
 def _read_claim(label: str, value: Any) -> _Claim:
     components, parameters = value
     names = frozenset(name for name, _ in components)
     members = [inner.get("key") for name, inner in components if name == "signature-agent"]
-    return _Claim(label, names, dict(parameters), members[0] if members else None)
+    return _Claim(label, len(components), names, dict(parameters), members[0] if members else None)
 
 
 def _named_agent(header: str, claim: _Claim) -> str | None:
@@ -166,6 +180,13 @@ def _agent_url(header: str, claim: _Claim) -> str:
     value: Any = parse(raw, tltype="item" if is_string else "dictionary")
     url, _ = value if is_string else value[claim.agent_member or claim.label]
     return url if isinstance(url, str) else ""
+
+
+def _is_checked(question: Signed, claim: _Claim) -> bool:
+    """False for a signature over what is not described to us, and for one whose check would cost too much."""
+    if claim.component_count > MOST_COMPONENTS or not claim.names <= _OF_THE_REQUEST_LINE | {"signature-agent"}:
+        return False
+    return "@query-param" not in claim.names or question.target.count("&") < MOST_PARAMETERS
 
 
 def _covers_enough(question: Signed, claim: _Claim) -> bool:

@@ -91,6 +91,13 @@ def sign(
     return described._replace(**changed)
 
 
+def covering_parameters(count: int) -> Signed:
+    """A signature of a known key over so many parameters of the query, and the usual two components."""
+    names = [f"p{number}" for number in range(count)]
+    covers = ("@authority", "signature-agent", *(f'"@query-param";name="{name}"' for name in names))
+    return sign(covers=covers, target="/?" + "&".join(f"{name}=1" for name in names))
+
+
 @pytest.fixture
 async def fetcher() -> AsyncIterator[Fetcher]:
     async with Fetcher() as fetcher:
@@ -121,6 +128,9 @@ def from_file(folder: Path, fetcher: Fetcher, *keys: dict[str, Any]) -> Signatur
         sign(covers=("@method", "@target-uri", "signature-agent")),
         sign(covers=("@authority", "@path", "@query", "signature-agent")),
         sign(covers=("@authority", '"@query-param";name="q"', "signature-agent")),
+        covering_parameters(6),
+        sign(covers=("@method", "@authority", "@scheme", "@target-uri", "@path", "@query", "@request-target",
+                     "signature-agent")),
         sign(authority="SHOP.example"),
         sign(authority="shop.example:443"),
         sign(created_s=NOW_S + 59),
@@ -195,6 +205,11 @@ async def test_signature_that_does_not_hold_is_fake(verifier: SignatureVerifier,
         sign(signature_input=f"{sign().signature_input}, again={sign().signature_input[5:]}"),
         sign(signature_input=sign().signature_input.replace('"@authority"', '"@authority" "user-agent"')),
         sign(signature_input=sign().signature_input + " " * 9_000),
+        covering_parameters(8),
+        covering_parameters(1)._replace(target="/?p0=1" + "&a=%41" * 64),
+        sign(signature_input=sign().signature_input + ",a" * 48),
+        sign(signature="a, " * 24 + sign().signature),
+        sign(signature_agent=f'"https://{AGENT}"' + ";a" * 48),
     ],
 )
 async def test_what_is_no_claim_of_a_known_agent_is_unknown(verifier: SignatureVerifier, question: Signed) -> None:
