@@ -51,7 +51,8 @@ class Identify(NamedTuple):
 class Signed(NamedTuple):
     """Is this request signed by who its Signature-Agent says (RFC 9421, Web Bot Auth)? Reply: SignedBy.
 
-    All values as described: `authority` is the Host, `target` the raw path and query.
+    All values as described: `authority` is the Host, `target` the raw path and query; `address` (in text) is who sent
+    it, which the signature does not depend on: few of one network wait for the answer.
     """
 
     method: str
@@ -61,6 +62,7 @@ class Signed(NamedTuple):
     signature: str
     signature_input: str
     signature_agent: str
+    address: str = ""
 
 
 class SignedBy(NamedTuple):

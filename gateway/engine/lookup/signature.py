@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gateway.engine.lookup.directory import KeyDirectories
+from gateway.engine.lookup.waiting import SEATS, SEATS_OF_A_NETWORK, WaitingRoom
+from gateway.engine.network import place
 from gateway.engine.question import Question, Signed, SignedBy
 
 if TYPE_CHECKING:
@@ -68,29 +70,38 @@ class _Claim:
 
 
 class SignatureVerifier:
-    """Implements question.Respondent for Signed. `wait_s`: how long an asker waits for a key directory."""
+    """Implements question.Respondent for Signed."""
 
-    def __init__(self, directories: KeyDirectories, wait_s: float = 0.08) -> None:
+    def __init__(
+        self, directories: KeyDirectories, wait_s: float = 0.08, *, max_waiting: int = SEATS,
+        max_waiting_of_a_network: int = SEATS_OF_A_NETWORK,
+    ) -> None:  # fmt: skip
+        """`wait_s`: how long an asker waits for a key directory."""
         self._directories = directories
         self._wait_s = wait_s
+        self._waiting = WaitingRoom(max_waiting, max_waiting_of_a_network)
 
     def answer(self, question: Question, now_s: float, patience_s: float = inf) -> SignedBy | Awaitable[SignedBy]:
         """At once unless a key directory has to be fetched first."""
         assert isinstance(question, Signed)
+        wait_s = min(self._wait_s, patience_s)
         claim = _claim(question) if self._may_concern_us(question) else None
-        if claim is None:
+        if claim is None or not _is_checked(question, claim):
             return UNKNOWN
         agent = self._agent(question, claim)
-        if agent is None or not _is_checked(question, claim):
+        if agent is None:
             return UNKNOWN
         if not _covers_enough(question, claim) or not _is_timely(claim, now_s) or not claim.key_id:
             return FAKE
         missing = self._directories.key(agent, claim.key_id, now_s) is None
         task = self._directories.refresh(agent, now_s, key_is_missing=missing)
-        wait_s = min(self._wait_s, patience_s)
-        if missing and task is not None and wait_s > 0:
-            return self._verified_later(question, claim, agent, now_s, task, wait_s)
-        return self._verified(question, claim, agent, now_s)
+        if not missing or task is None:
+            return self._verified(question, claim, agent, now_s)
+        seat = self._seat(question, task, wait_s)
+        return UNKNOWN if seat is None else self._verified_later(question, claim, agent, now_s, seat)
+
+    def _seat(self, question: Signed, awaited: asyncio.Task[None], wait_s: float) -> asyncio.Future[bool] | None:
+        return self._waiting.seat(awaited, wait_s, place(question.address).prefix)
 
     async def settle(self) -> None:
         """Wait until the directories that are being fetched now are known."""
@@ -117,10 +128,9 @@ class SignatureVerifier:
         return owners[0] if owners else None
 
     async def _verified_later(
-        self, question: Signed, claim: _Claim, agent: str, now_s: float, task: asyncio.Task[None], wait_s: float
+        self, question: Signed, claim: _Claim, agent: str, now_s: float, seat: asyncio.Future[bool]
     ) -> SignedBy:
-        await asyncio.wait({task}, timeout=wait_s)
-        return self._verified(question, claim, agent, now_s) if task.done() else UNKNOWN
+        return self._verified(question, claim, agent, now_s) if await seat else UNKNOWN
 
     def _verified(self, question: Signed, claim: _Claim, agent: str, now_s: float) -> SignedBy:
         key = self._directories.key(agent, claim.key_id, now_s)

@@ -3,7 +3,8 @@
 Theory of operation, in order of cost: what is remembered; what published ranges say (pure, `bots.standing`); what the
 engines that share a store have found out; forward-confirmed reverse DNS. The last two take time, so they run in a task
 of their own: one for each (operator, address) however many ask, at most `max_running` at a time. Who asks waits at most
-`wait_s` and then hears "unknown", while the look-up goes on for the next request; with `wait_s` 0 nobody waits.
+`wait_s` and then hears "unknown", while the look-up goes on for the next request; with `wait_s` 0, or without a seat
+(`waiting`), at once.
 
 "unknown" is no verdict: the resolver gave no answer, all places were taken, or it is too early. Somebody who owns the
 reverse zone of his address can make it so on purpose, so a policy gives "unknown" nothing that it would not give "fake"
@@ -24,6 +25,7 @@ from gateway.engine.bots.ranges import Ranges
 from gateway.engine.bots.standing import standing_by_ranges
 from gateway.engine.lookup.memory import StandingMemory
 from gateway.engine.lookup.resolver import Resolver
+from gateway.engine.lookup.waiting import SEATS, SEATS_OF_A_NETWORK, WaitingRoom
 from gateway.engine.network import place
 from gateway.engine.question import Identify, Question, Standing
 from gateway.errors import GatewayError, LookupFailed
@@ -40,7 +42,7 @@ log = logs.get("engine.lookup")
 class VerifierSettings:
     """`dns`: ask name servers at all. `nameservers`: see Resolver; none = the system's. `wait_s`: of one asker, out of
     the 150 ms that the caller has for everything; 0 = answer at once and know next time. `total_timeout_s`: of one
-    look-up, all its questions."""
+    look-up, all its questions. `max_waiting...`: who waits for them."""
 
     dns: bool = True
     nameservers: tuple[str, ...] = ()
@@ -48,6 +50,8 @@ class VerifierSettings:
     query_timeout_s: float = 1.0
     total_timeout_s: float = 2.0
     max_running: int = 64
+    max_waiting: int = SEATS
+    max_waiting_of_a_network: int = SEATS_OF_A_NETWORK
 
 
 class SharedCache(Protocol):
@@ -69,6 +73,7 @@ class Verifier:
         self._shared = shared
         self._memory = StandingMemory()
         self._running: dict[str, asyncio.Task[Standing]] = {}
+        self._waiting = WaitingRoom(settings.max_waiting, settings.max_waiting_of_a_network)
         self._resolver = Resolver(settings.nameservers, query_timeout_s=settings.query_timeout_s)
 
     @property
@@ -88,13 +93,16 @@ class Verifier:
             return standing
         if not self._settings.dns:
             return "unknown"
-        key = f"{question.operator}|{place(question.address).text}"
+        where = place(question.address)
+        key = f"{question.operator}|{where.text}"
         known = self._memory.get(key, now_s)
         if known is not None:
             return known
         task = self._running.get(key) or self._begin(key, now_s)
-        wait_s = min(self._settings.wait_s, patience_s)
-        return "unknown" if task is None or wait_s <= 0 else self._wait(task, wait_s)
+        if task is None:
+            return "unknown"
+        seat = self._waiting.seat(task, min(self._settings.wait_s, patience_s), where.prefix)
+        return "unknown" if seat is None else self._wait(task, seat)
 
     async def settle(self) -> None:
         """Wait until what is being looked up now is known."""
@@ -108,9 +116,8 @@ class Verifier:
         await asyncio.gather(*running, return_exceptions=True)
         await self._resolver.close()
 
-    async def _wait(self, task: asyncio.Task[Standing], wait_s: float) -> Standing:
-        done, _ = await asyncio.wait({task}, timeout=wait_s)
-        return task.result() if done and not task.cancelled() else "unknown"
+    async def _wait(self, task: asyncio.Task[Standing], seat: asyncio.Future[bool]) -> Standing:
+        return task.result() if await seat and not task.cancelled() else "unknown"
 
     def _begin(self, key: str, now_s: float) -> asyncio.Task[Standing] | None:
         """A look-up of its own; None if too many go on already."""

@@ -134,6 +134,7 @@ def _establish(request: Request) -> Generator[Question, Reply, None]:
         reply = yield Signed(
             described.text("Method"), described.text("Protocol").lower(), described.text("Host"), request.target,
             signature, described.text("SignatureInput"), described.text("SignatureAgent"),
+            request.where.text,
         )  # fmt: skip
         standing, request.signed_by = cast(SignedBy, reply)
         if standing == "fake":

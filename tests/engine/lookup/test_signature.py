@@ -347,6 +347,22 @@ async def test_asker_who_cannot_wait_for_the_directory_hears_unknown_and_the_nex
     assert len(web_server.asked) == 1
 
 
+async def test_few_of_a_network_and_few_in_all_wait_for_a_directory(web_server: WebServer, fetcher: Fetcher) -> None:
+    web_server.pages["/keys"] = Page(directory_of(jwk(KEY)))
+    web_server.go_on.clear()
+    directories = KeyDirectories({AGENT: f"{web_server.url}/keys"}, fetcher)
+    verifier = SignatureVerifier(directories, 10.0, max_waiting=6, max_waiting_of_a_network=4)
+    assert await ask(verifier, sign(header=f'"http://{AGENT}"')) == UNKNOWN  # which imports the cryptography
+
+    addresses = [*(f"2a01:4f8::{n:x}" for n in range(1, 10)), *(f"203.0.{n}.1" for n in range(9))]
+    replies = [verifier.answer(sign()._replace(address=address), NOW_S) for address in addresses]
+    waiting = [reply for reply in replies if not isinstance(reply, SignedBy)]
+    assert [isinstance(reply, SignedBy) for reply in replies] == [False] * 4 + [True] * 5 + [False] * 2 + [True] * 7
+    assert {reply for reply in replies if isinstance(reply, SignedBy)} == {UNKNOWN}
+    web_server.go_on.set()
+    assert [await reply for reply in waiting] == [VERIFIED] * 6
+
+
 async def test_nothing_is_fetched_for_an_agent_that_is_not_configured(web_server: WebServer, fetcher: Fetcher) -> None:
     verifier = published(web_server, fetcher)
     host = web_server.url.removeprefix("http://")

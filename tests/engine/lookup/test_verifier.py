@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from ipaddress import ip_address, ip_network
 
 import pytest
 from engine.lookup.name_server import AAAA, CNAME, PTR, REFUSED, SERVFAIL, A, NameServer
+from fakes import eventually
 
 from gateway.engine.bots.ranges import Ranges
 from gateway.engine.lookup.verifier import REMEMBERED_S, Verifier, VerifierSettings
@@ -176,7 +177,7 @@ async def test_proof_for_one_operator_is_none_for_another(make: Make, name_serve
 
 async def test_many_askers_make_one_look_up(make: Make, name_server: NameServer) -> None:
     name_server.point(BOT, NAME, BOT)
-    verifier = make()
+    verifier = make(max_waiting=100, max_waiting_of_a_network=100)
 
     assert await asyncio.gather(*(ask(verifier) for _ in range(100))) == ["verified"] * 100
     assert name_server.asked == {(ip_address(BOT).reverse_pointer, PTR): 1, (NAME, A): 1}
@@ -212,13 +213,54 @@ async def test_look_ups_over_the_limit_are_unknown_at_once_and_not_remembered(
     name_server.go_on.clear()
     verifier = make(max_running=2)
     waiting = [asyncio.ensure_future(ask(verifier, address=f"66.249.66.{n}")) for n in range(1, 3)]
-    await asyncio.sleep(0)
+    await name_server.arrived.wait()
 
     name_server.point("66.249.66.3", NAME, "66.249.66.3")
     assert verifier.answer(Identify("Google", "66.249.66.3"), NOW_S) == "unknown"
     name_server.go_on.set()
     assert await asyncio.gather(*waiting) == ["fake", "fake"]
     assert await ask(verifier, address="66.249.66.3") == "verified"
+
+
+def silent(name_server: NameServer, *addresses: str) -> tuple[str, ...]:
+    for address in addresses:
+        name_server.answers[ip_address(address).reverse_pointer, PTR] = None
+    return addresses
+
+
+def begin(verifier: Verifier, addresses: Iterable[str], operator: str = "Yandex") -> list[Awaitable[Standing]]:
+    """Those who wait for an answer; the others heard "unknown" at once."""
+    replies = [verifier.answer(Identify(operator, address), NOW_S) for address in addresses]
+    assert {reply for reply in replies if isinstance(reply, str)} <= {"unknown"}
+    return [reply for reply in replies if not isinstance(reply, str)]
+
+
+async def test_askers_without_a_seat_hear_unknown_at_once_and_the_look_up_goes_on(
+    make: Make, name_server: NameServer
+) -> None:
+    name_server.point(BOT, NAME, BOT)
+    name_server.go_on.clear()
+    verifier = make(max_waiting=2)
+
+    waiting = begin(verifier, [BOT] * 9, "Google")
+    assert (len(waiting), begin(verifier, ["45.33.32.1"])) == (2, [])
+    assert verifier.running_count == 2
+    name_server.go_on.set()
+    assert await asyncio.gather(*waiting) == ["verified"] * 2
+    await verifier.settle()
+    assert verifier.answer(Identify("Yandex", "45.33.32.1"), NOW_S) == "fake"
+
+
+async def test_asker_who_was_never_awaited_leaves_his_seat(make: Make, name_server: NameServer) -> None:
+    silent(name_server, BOT)
+    verifier = make(wait_s=0.01, max_waiting=1)
+    (given_up,) = begin(verifier, [BOT])
+    given_up.close()  # type: ignore[attr-defined]
+
+    assert begin(verifier, [BOT]) == []
+    found: list[Awaitable[Standing]] = []
+    await eventually(lambda: found.extend(begin(verifier, [BOT])) or found, "a free seat")
+    assert [await each for each in found] == ["unknown"]
 
 
 async def test_close_ends_look_ups_and_their_askers(make: Make, name_server: NameServer) -> None:

@@ -101,7 +101,7 @@ def test_signature_is_asked_about_with_what_it_may_cover() -> None:
     rules = policy("preset: none\nrules: [{name: a, match: {signed_by: '*'}, action: block}]")
 
     assert judge(rules, asked)[1] == [
-        Signed("POST", "https", "Shop.example:8443", "/a/../b?c", *SIGNATURE.values())
+        Signed("POST", "https", "Shop.example:8443", "/a/../b?c", *SIGNATURE.values(), "192.0.2.7")
     ]  # fmt: skip
 
 

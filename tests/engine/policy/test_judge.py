@@ -286,7 +286,7 @@ def test_signature_of_an_agent_is_verified(reply: SignedBy, rule: str) -> None:
     verdict, asked = judge(rules, request(Host="shop.example", Request="/a?b", **SIGNED), lambda question: reply)
 
     assert verdict.rule == rule
-    assert asked[0] == Signed("GET", "https", "shop.example", "/a?b", *SIGNED.values())
+    assert asked[0] == Signed("GET", "https", "shop.example", "/a?b", *SIGNED.values(), "192.0.2.7")
 
 
 SITES = """
