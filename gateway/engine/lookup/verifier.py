@@ -2,9 +2,12 @@
 
 Theory of operation, in order of cost: what is remembered; what published ranges say (pure, `bots.standing`); what the
 engines that share a store have found out; forward-confirmed reverse DNS. The last two take time, so they run in a task
-of their own: one for each (operator, address) however many ask, at most `max_running` at a time. Who asks waits at most
-`wait_s` and then hears "unknown", while the look-up goes on for the next request; with `wait_s` 0, or without a seat
-(`waiting`), at once.
+of their own: one for each (operator, address) however many ask. Who asks waits at most `wait_s` and then hears
+"unknown", while the look-up goes on for the next request; with `wait_s` 0, or without a seat (`waiting`), at once.
+
+A claim costs its sender nothing and a look-up of a silent reverse zone takes `total_timeout_s`, so the places are
+shared out: `max_running` in all, `max_running_of_a_network` for one /24 or /56, and for one operator as many as are
+still free. That is half of them if one operator is named, a third each if two are, and there is always one for another.
 
 "unknown" is no verdict: the resolver gave no answer, all places were taken, or it is too early. Somebody who owns the
 reverse zone of his address can make it so on purpose, so a policy gives "unknown" nothing that it would not give "fake"
@@ -25,6 +28,7 @@ from gateway.engine.bots.ranges import Ranges
 from gateway.engine.bots.standing import standing_by_ranges
 from gateway.engine.lookup.memory import StandingMemory
 from gateway.engine.lookup.resolver import Resolver
+from gateway.engine.lookup.tally import Tally
 from gateway.engine.lookup.waiting import SEATS, SEATS_OF_A_NETWORK, WaitingRoom
 from gateway.engine.network import place
 from gateway.engine.question import Identify, Question, Standing
@@ -42,7 +46,7 @@ log = logs.get("engine.lookup")
 class VerifierSettings:
     """`dns`: ask name servers at all. `nameservers`: see Resolver; none = the system's. `wait_s`: of one asker, out of
     the 150 ms that the caller has for everything; 0 = answer at once and know next time. `total_timeout_s`: of one
-    look-up, all its questions. `max_waiting...`: who waits for them."""
+    look-up, all its questions. `max_running...`: look-ups; `max_waiting...`: who waits for them."""
 
     dns: bool = True
     nameservers: tuple[str, ...] = ()
@@ -50,6 +54,7 @@ class VerifierSettings:
     query_timeout_s: float = 1.0
     total_timeout_s: float = 2.0
     max_running: int = 64
+    max_running_of_a_network: int = 4
     max_waiting: int = SEATS
     max_waiting_of_a_network: int = SEATS_OF_A_NETWORK
 
@@ -73,6 +78,7 @@ class Verifier:
         self._shared = shared
         self._memory = StandingMemory()
         self._running: dict[str, asyncio.Task[Standing]] = {}
+        self._operators, self._networks = Tally(), Tally()  # of those that run
         self._waiting = WaitingRoom(settings.max_waiting, settings.max_waiting_of_a_network)
         self._resolver = Resolver(settings.nameservers, query_timeout_s=settings.query_timeout_s)
 
@@ -98,7 +104,7 @@ class Verifier:
         known = self._memory.get(key, now_s)
         if known is not None:
             return known
-        task = self._running.get(key) or self._begin(key, now_s)
+        task = self._running.get(key) or self._begin(key, question.operator, where.prefix, now_s)
         if task is None:
             return "unknown"
         seat = self._waiting.seat(task, min(self._settings.wait_s, patience_s), where.prefix)
@@ -119,14 +125,27 @@ class Verifier:
     async def _wait(self, task: asyncio.Task[Standing], seat: asyncio.Future[bool]) -> Standing:
         return task.result() if await seat and not task.cancelled() else "unknown"
 
-    def _begin(self, key: str, now_s: float) -> asyncio.Task[Standing] | None:
+    def _begin(self, key: str, operator: str, network: str, now_s: float) -> asyncio.Task[Standing] | None:
         """A look-up of its own; None if too many go on already."""
-        if len(self._running) >= self._settings.max_running:
+        if not self._is_room(operator, network):
             return None
+
+        def end(_: object) -> None:
+            del self._running[key]
+            self._operators.leave(operator)
+            self._networks.leave(network)
+
         task = asyncio.get_running_loop().create_task(self._find_out(key, now_s))
+        task.add_done_callback(end)
         self._running[key] = task
-        task.add_done_callback(lambda _: self._running.pop(key, None))
+        self._operators.enter(operator)
+        self._networks.enter(network)
         return task
+
+    def _is_room(self, operator: str, network: str) -> bool:
+        settings = self._settings
+        free_count = settings.max_running - len(self._running)
+        return self._operators[operator] < free_count and self._networks[network] < settings.max_running_of_a_network
 
     async def _find_out(self, key: str, now_s: float) -> Standing:
         """Never raises. What it finds counts from when it was asked."""

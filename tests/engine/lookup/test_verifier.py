@@ -211,7 +211,7 @@ async def test_look_ups_over_the_limit_are_unknown_at_once_and_not_remembered(
     make: Make, name_server: NameServer
 ) -> None:
     name_server.go_on.clear()
-    verifier = make(max_running=2)
+    verifier = make(max_running=4)
     waiting = [asyncio.ensure_future(ask(verifier, address=f"66.249.66.{n}")) for n in range(1, 3)]
     await name_server.arrived.wait()
 
@@ -220,6 +220,11 @@ async def test_look_ups_over_the_limit_are_unknown_at_once_and_not_remembered(
     name_server.go_on.set()
     assert await asyncio.gather(*waiting) == ["fake", "fake"]
     assert await ask(verifier, address="66.249.66.3") == "verified"
+
+
+FLOODER = "2a01:4f8:9::"
+"""A network whose owner answers no question about its names."""
+YANDEX, YANDEX_NAME = "77.88.5.9", "spider-77-88-5-9.yandex.com"
 
 
 def silent(name_server: NameServer, *addresses: str) -> tuple[str, ...]:
@@ -233,6 +238,42 @@ def begin(verifier: Verifier, addresses: Iterable[str], operator: str = "Yandex"
     replies = [verifier.answer(Identify(operator, address), NOW_S) for address in addresses]
     assert {reply for reply in replies if isinstance(reply, str)} <= {"unknown"}
     return [reply for reply in replies if not isinstance(reply, str)]
+
+
+async def test_crawler_is_verified_while_another_network_floods_with_claims(
+    make: Make, name_server: NameServer
+) -> None:
+    name_server.point(YANDEX, YANDEX_NAME, YANDEX)
+    verifier = make(total_timeout_s=60.0)
+
+    waiting = begin(verifier, silent(name_server, *(f"{FLOODER}{n:x}" for n in range(1, 300))))
+    assert (verifier.running_count, len(waiting)) == (4, 4)
+    assert await ask(verifier, "Yandex", YANDEX) == "verified"
+    await verifier.close()
+    assert await asyncio.gather(*waiting) == ["unknown"] * 4
+
+
+async def test_crawler_is_verified_while_many_networks_flood_with_claims_of_another_name(
+    make: Make, name_server: NameServer
+) -> None:
+    name_server.point(YANDEX, YANDEX_NAME, YANDEX)
+    verifier = make(total_timeout_s=60.0, max_waiting=0)
+
+    begin(verifier, silent(name_server, *(f"203.0.{n}.1" for n in range(1, 100))), "Baidu")
+    assert verifier.running_count == 32
+    begin(verifier, silent(name_server, *(f"198.51.{n}.1" for n in range(1, 100))), "Naver")
+    assert verifier.running_count == 48
+    verifier.answer(Identify("Yandex", YANDEX), NOW_S)
+    await eventually(lambda: verifier.answer(Identify("Yandex", YANDEX), NOW_S) == "verified", "the look-up's end")
+
+
+async def test_places_of_look_ups_that_are_over_are_free_again(make: Make, name_server: NameServer) -> None:
+    verifier = make()
+    for first in (1, 5):
+        waiting = begin(verifier, (f"45.33.32.{n}" for n in range(first, first + 9)))
+        assert (verifier.running_count, len(waiting)) == (4, 4)
+        assert await asyncio.gather(*waiting) == ["fake"] * 4
+        await eventually(lambda: verifier.running_count == 0, "the look-ups' end")
 
 
 async def test_askers_without_a_seat_hear_unknown_at_once_and_the_look_up_goes_on(
