@@ -82,6 +82,10 @@ class KeyDirectories:
         found = self._states[agent].keys.get(key_id)
         return None if found is None or (found.expires_s is not None and found.expires_s <= now_s) else found
 
+    def has_keys(self) -> bool:
+        """True if a key of anybody is known."""
+        return any(state.keys for state in self._states.values())
+
     def knows(self, agent: str) -> bool:
         """True once its directory was read: then "no such key" says something."""
         return self._states[agent].known
@@ -113,14 +117,12 @@ class KeyDirectories:
 
     async def _fetch(self, agent: str, now_s: float) -> None:
         """Never raises: the former keys count until there are newer ones."""
-        from gateway.engine.lookup.jwk import read_keys
-
         state = self._states[agent]
         state.due_s, state.fetched_s = now_s + RETRY_S, now_s
         try:
             document = await self._fetcher.fetch(self._urls[agent], etag=state.etag, redirects=0)
             if document.body is not None:
-                state.keys = read_keys(document.body)
+                state.keys = await asyncio.to_thread(_read, document.body)  # imports the cryptography, which takes long
                 state.etag = document.etag
         except (FetchFailed, KeysRefused) as error:
             log.warning("signature keys not refreshed, the former ones count", agent=agent, error=str(error))
@@ -136,11 +138,15 @@ def _url(agent: str, place: str | Path | None) -> str:
     return url
 
 
-def _read_file(agent: str, path: Path) -> dict[str, VerificationKey]:
+def _read(document: bytes) -> dict[str, VerificationKey]:
     from gateway.engine.lookup.jwk import read_keys
 
+    return read_keys(document)
+
+
+def _read_file(agent: str, path: Path) -> dict[str, VerificationKey]:
     try:
-        return read_keys(path.read_bytes())
+        return _read(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"the keys of {agent} cannot be read: {error}") from None
     except KeysRefused as error:

@@ -10,6 +10,7 @@ import asyncio
 import re
 import ssl
 from dataclasses import dataclass
+from importlib import import_module
 from ipaddress import ip_address
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -65,7 +66,9 @@ class Fetcher:
 
     async def fetch(self, url: str, *, etag: str = "", redirects: int = MAX_REDIRECTS) -> Document:
         """The document, or that it is still the one with that ETag. Raises FetchFailed for anything else."""
-        import aiohttp  # 10 MiB that an engine which fetches nothing does not need
+        if self._session is None:  # 10 MiB that an engine which fetches nothing does not need, and 80 ms on the loop
+            await asyncio.to_thread(import_module, "aiohttp")
+        import aiohttp
 
         try:
             async with asyncio.timeout(self._timeout_s):

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gateway.engine.lookup.directory import KeyDirectories
+from gateway.engine.lookup.late_module import LateModule
 from gateway.engine.lookup.waiting import SEATS, SEATS_OF_A_NETWORK, WaitingRoom
 from gateway.engine.network import place
 from gateway.engine.question import Question, Signed, SignedBy
@@ -76,16 +77,37 @@ class SignatureVerifier:
         self, directories: KeyDirectories, wait_s: float = 0.08, *, max_waiting: int = SEATS,
         max_waiting_of_a_network: int = SEATS_OF_A_NETWORK,
     ) -> None:  # fmt: skip
-        """`wait_s`: how long an asker waits for a key directory."""
+        """`wait_s`: how long an asker waits for a key directory, and for the cryptography when it is first needed."""
         self._directories = directories
         self._wait_s = wait_s
         self._waiting = WaitingRoom(max_waiting, max_waiting_of_a_network)
+        self._library = LateModule("gateway.engine.lookup.rfc9421")
+        if directories.has_keys():  # of files, which the cryptography has read
+            self._library.load()
 
     def answer(self, question: Question, now_s: float, patience_s: float = inf) -> SignedBy | Awaitable[SignedBy]:
-        """At once unless a key directory has to be fetched first."""
+        """At once unless a key directory has to be fetched, or the cryptography to be imported, first."""
         assert isinstance(question, Signed)
+        if not self._may_concern_us(question):
+            return UNKNOWN
         wait_s = min(self._wait_s, patience_s)
-        claim = _claim(question) if self._may_concern_us(question) else None
+        loading = self._library.begin()
+        if loading is None:
+            return self._judged(question, now_s, wait_s)
+        seat = self._seat(question, loading, wait_s)
+        until_s = asyncio.get_running_loop().time() + wait_s
+        return UNKNOWN if seat is None else self._judged_later(question, now_s, seat, until_s)
+
+    async def _judged_later(
+        self, question: Signed, now_s: float, seat: asyncio.Future[bool], until_s: float
+    ) -> SignedBy:
+        if not await seat or not self._library.is_there:
+            return UNKNOWN
+        reply = self._judged(question, now_s, until_s - asyncio.get_running_loop().time())
+        return reply if isinstance(reply, SignedBy) else await reply
+
+    def _judged(self, question: Signed, now_s: float, wait_s: float) -> SignedBy | Awaitable[SignedBy]:
+        claim = _claim(question)
         if claim is None or not _is_checked(question, claim):
             return UNKNOWN
         agent = self._agent(question, claim)
@@ -109,6 +131,7 @@ class SignatureVerifier:
 
     async def close(self) -> None:
         """Give up fetching keys."""
+        await self._library.close()
         await self._directories.close()
 
     def _may_concern_us(self, question: Signed) -> bool:
