@@ -29,11 +29,12 @@ Result = TypeVar("Result")
 
 class Listed(NamedTuple):
     """What is in force, the one that ends first at the top. `where`: who said so, for people; `removed`: of `undo`,
-    whether there was something to remove."""
+    whether there was something to remove; `in_memory`: it ends with the engine's process."""
 
     where: str
     overrides: list[Override]
     removed: bool = False
+    in_memory: bool = False
 
     def as_json(self) -> dict[str, object]:
         """JSON-able; times are Unix seconds."""
@@ -56,7 +57,7 @@ def decide(config: Path, subject: str, action: str, for_s: float, reason: str = 
 
     async def put(register: Register, where: str) -> Listed:
         await register.put(override)
-        return Listed(where, await register.list())
+        return _listed(register, where, await register.list())
 
     return asyncio.run(_with_register(config, put))
 
@@ -67,7 +68,7 @@ def undo(config: Path, subject: str) -> Listed:
 
     async def remove(register: Register, where: str) -> Listed:
         removed = await register.remove(subject)
-        return Listed(where, await register.list(), removed)
+        return _listed(register, where, await register.list())._replace(removed=removed)
 
     return asyncio.run(_with_register(config, remove))
 
@@ -76,9 +77,14 @@ def listed(config: Path) -> Listed:
     """What is in force. Raises as Register does."""
 
     async def read(register: Register, where: str) -> Listed:
-        return Listed(where, await register.list())
+        return _listed(register, where, await register.list())
 
     return asyncio.run(_with_register(config, read))
+
+
+def _listed(register: Register, where: str, overrides: list[Override]) -> Listed:
+    """An engine is asked where nothing but its memory has the list."""
+    return Listed(where, overrides, in_memory=isinstance(register, RunningEngine))
 
 
 async def _with_register(config: Path, work: Callable[[Register, str], Awaitable[Result]]) -> Result:

@@ -149,7 +149,8 @@ def print_overrides(listed: Listed, console: Console | None = None) -> None:
         left = _left(max(0.0, one.until_s - now_s))
         table.add_row(one.subject, _action(one.action), _moment(one.until_s), left, _shown(one.reason))
     console.print(table)
-    console.print(_shown(f"{len(listed.overrides)} in force ({listed.where})"))
+    until = ", until the engine is restarted" if listed.in_memory else ""
+    console.print(_shown(f"{len(listed.overrides)} in force{until} ({listed.where})"))
 
 
 def print_replay(found: replay.Explanation | replay.Replay, console: Console | None = None) -> None:

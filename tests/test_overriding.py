@@ -54,7 +54,8 @@ def test_ban_of_a_running_engine_is_in_force_and_shown(
         assert ban(config) == 0
         shown = capsys.readouterr().out
         assert [entry.subject for entry in operated.store.overrides] == ["192.0.2.9"]
-        assert "192.0.2.9" in shown and "scraping" in shown and f"1 in force (engine {address})" in shown
+        assert "192.0.2.9" in shown and "scraping" in shown
+        assert f"1 in force, until the engine is restarted (engine {address})" in shown
 
         assert main(["engine", "list", "--format", "json", "-c", config]) == 0
         (listed,) = json.loads(capsys.readouterr().out)["overrides"]

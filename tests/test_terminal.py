@@ -152,3 +152,6 @@ def test_overrides_are_a_line_each_with_the_time_that_is_left(monkeypatch: pytes
         "60 s because\\n", "60 min because\\n", "24.0 h because\\n",
     ]  # fmt: skip
     assert lines[4].rstrip() == "3 in force (engine unix:/run/e.sock)"
+    output.truncate(0)
+    terminal.print_overrides(listed._replace(in_memory=True), Console(file=output, width=200))
+    assert "3 in force, until the engine is restarted (engine unix:/run/e.sock)" in output.getvalue()

@@ -25,7 +25,7 @@ async def test_commands_change_the_next_decision_of_the_embedded_engine(run):
     gateway = await run()
     assert (await gateway.ask(BROWSER)).status == 200
     code, printed = await engine(gateway, "ban", "127.0.0.0/8", "--for", "10m", "--reason", "a test")
-    assert (code, "1 in force (engine unix:" in printed) == (0, True), printed
+    assert (code, "1 in force, until the engine is restarted (engine unix:" in printed) == (0, True), printed
     assert (await gateway.ask(BROWSER)).status == 403
     assert (await gateway.ask(SCRIPT)).status == 403
     assert (await engine(gateway, "allow", "127.0.0.1", "--for", "10m"))[0] == 0  # the more specific one counts

@@ -23,14 +23,16 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from gateway import logs
 from gateway.config.units import MAX_DURATION_S
 from gateway.engine.figure import figures
 from gateway.engine.override import Override
 from gateway.engine.service.counts import Counts
 from gateway.engine.service.route import OperatorRequest
-from gateway.engine.store import Store
+from gateway.engine.store import MemoryStore, Store
 from gateway.errors import OverrideError, StoreError
 
+log = logs.get("engine")
 Reply = tuple[int, str, bytes]
 Handler = Callable[[OperatorRequest], Awaitable[Reply]]
 
@@ -59,6 +61,7 @@ class Operator:
         self._keys = keys
         self._trusted = trusted
         self._clock = clock
+        self._ends_with_process = isinstance(store, MemoryStore)  # which is said once
         self._handlers: dict[str, dict[str, Handler]] = {
             "/healthz": {"GET": self._health},
             "/metrics": {"GET": self._metrics},
@@ -112,6 +115,9 @@ class Operator:
     async def _put(self, request: OperatorRequest) -> Reply:
         override = self._read(request.body)
         await self._store.put(override)
+        if self._ends_with_process:
+            self._ends_with_process = False
+            log.info("decisions by hand end with this process; with a shared engine.store.url they would not")
         return _json({"override": override._asdict()})
 
     async def _remove(self, request: OperatorRequest) -> Reply:

@@ -108,6 +108,16 @@ async def test_ban_is_in_force_for_the_next_decision_and_ends_by_itself() -> Non
         assert orjson.loads((await client.ask("GET", "/engine/overrides"))[1]) == {"overrides": []}
 
 
+async def test_first_override_in_memory_is_said_to_end_with_the_process(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "gateway.engine")
+    async with asking(Operated()) as client:
+        for _ in range(2):
+            await client.ask("PUT", "/engine/overrides", BAN)
+    assert [record.message for record in caplog.records if "end with this process" in record.message] == [
+        "decisions by hand end with this process; with a shared engine.store.url they would not"
+    ]
+
+
 async def test_allow_passes_a_script_and_delete_takes_it_back() -> None:
     async with asking(Operated()) as client:
         script = {"UserAgent": "curl/8.9.1", "IP": "2001:db8::1"}
