@@ -57,5 +57,5 @@ def _rows(
             number, rule.name, rule.action, "file" if rule.name in own else f"preset {part.preset}",
             rule.dry_run or file.dry_run, hosts,
         )
-        for number, (rule, _) in enumerate(rules, 1)
+        for number, (rule, *_) in enumerate(rules, 1)
     ]  # fmt: skip

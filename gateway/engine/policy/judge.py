@@ -27,10 +27,12 @@ Judgement = Generator[Question, Reply, Verdict]
 
 
 class CompiledRule(NamedTuple):
-    """A Rule with its conditions."""
+    """A Rule with its conditions. `for_bots`: it matches nothing but what says that it is automation, so that requests
+    of people pass it by at once."""
 
     rule: Rule
     conditions: Conditions
+    for_bots: bool = False
 
 
 class SiteRules(NamedTuple):
@@ -59,8 +61,8 @@ class Policy(NamedTuple):
     def judge(self, request: Request) -> Judgement:
         """The verdict of the first rule that ends it; DEFAULT_RULE allows what is left."""
         dry: list[tuple[str, Action]] = []
-        for rule, (plain, asking) in self.rules_for(request.host) if self.sites else self.rules:
-            if not _hold(plain, request):
+        for rule, (plain, asking), for_bots in self.rules_for(request.host) if self.sites else self.rules:
+            if (for_bots and request.bot is None) or not _hold(plain, request):
                 continue
             if asking:
                 if not request.is_established:
@@ -71,7 +73,11 @@ class Policy(NamedTuple):
                 counted = yield _count(rule.name, rule.match.rate, request)
                 if cast(Counted, counted).allowed:
                     continue
-            verdict = yield from self._apply(rule, request)
+            if rule.limit is not None:
+                counted = yield _count(rule.name, rule.limit, request)
+                verdict = self._limited(rule, request, cast(Counted, counted))
+            else:
+                verdict = self._apply(rule, request)
             if verdict is None:
                 continue
             if not rule.dry_run and not self.dry_run:
@@ -81,8 +87,8 @@ class Policy(NamedTuple):
                 break
         return Verdict("allow", DEFAULT_RULE, dry=tuple(dry))
 
-    def _apply(self, rule: Rule, request: Request) -> Generator[Question, Reply, Verdict | None]:
-        """What the rule's action makes of a request that it matches; None if the judgement goes on."""
+    def _apply(self, rule: Rule, request: Request) -> Verdict | None:
+        """What any other action than rate_limit makes of a request that matches; None if the judgement goes on."""
         match rule.action:
             case "allow" | "block":
                 return Verdict(rule.action, rule.name)
@@ -91,10 +97,6 @@ class Policy(NamedTuple):
             case "redirect":
                 assert rule.redirect is not None
                 return Verdict("redirect", rule.name, location=rule.redirect.to, status=rule.redirect.status)
-            case "rate_limit":
-                assert rule.limit is not None
-                counted = cast(Counted, (yield _count(rule.name, rule.limit, request)))
-                return None if counted.allowed else self._over(rule, request, counted.retry_after_s)
             case "tag":
                 if not rule.dry_run:
                     request.tags.update(rule.tags)
@@ -110,11 +112,14 @@ class Policy(NamedTuple):
             return None
         return Verdict("challenge", rule.name, without_javascript=without_javascript)
 
-    def _over(self, rule: Rule, request: Request, retry_after_s: float) -> Verdict:
+    def _limited(self, rule: Rule, request: Request, counted: Counted) -> Verdict | None:
+        """What the action rate_limit makes of it."""
+        if counted.allowed:
+            return None
         if rule.over == "block":
             return Verdict("block", rule.name)
         challenge = self._challenge(rule, request) if rule.over == "challenge" else None
-        return challenge or Verdict("limit", rule.name, retry_after_s=retry_after_s)
+        return challenge or Verdict("limit", rule.name, retry_after_s=counted.retry_after_s)
 
 
 def _hold(conditions: tuple[Condition, ...], request: Request) -> bool:

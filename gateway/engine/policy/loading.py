@@ -88,7 +88,12 @@ def _compiled(
 ) -> tuple[CompiledRule, ...]:
     """`own` and the preset's, ready to judge with."""
     return tuple(
-        CompiledRule(rule, conditions(rule.match, sets, strict=rule.action == "allow")) for rule in _ordered(file, own)
+        CompiledRule(
+            rule,
+            conditions(rule.match, sets, strict=rule.action == "allow"),
+            for_bots=bool(rule.match.bot) and "none" not in rule.match.bot,
+        )
+        for rule in _ordered(file, own)
     )
 
 

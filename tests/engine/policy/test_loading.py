@@ -26,7 +26,7 @@ MODERATE = [
 
 
 def names(loaded: LoadedPolicy) -> list[str]:
-    return [rule.name for rule, _ in loaded.policy.rules]
+    return [rule.name for rule, *_ in loaded.policy.rules]
 
 
 def loaded(text: str) -> LoadedPolicy:
