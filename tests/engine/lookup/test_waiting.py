@@ -60,6 +60,16 @@ async def test_seat_is_left_when_its_time_is_over() -> None:
     awaited.cancel()
 
 
+async def test_the_more_wait_the_shorter_they_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, asked_s = asyncio.get_running_loop(), []
+    monkeypatch.setattr(loop, "call_later", lambda wait_s, *_: asked_s.append(wait_s) or loop.call_soon(int))
+    awaited: asyncio.Future[None] = asyncio.Future()
+
+    taken(WaitingRoom(4, 4), awaited, *"abcd")
+    assert asked_s == [10.0, 7.5, 5.0, 2.5]
+    awaited.set_result(None)
+
+
 async def test_seat_of_somebody_who_was_cancelled_is_left() -> None:
     awaited: asyncio.Future[None] = asyncio.Future()
     room = WaitingRoom(1, 1)
