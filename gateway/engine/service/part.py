@@ -12,13 +12,19 @@ import uvloop
 
 from gateway import logs
 from gateway.control import settle_heap
-from gateway.engine.service.listener import UNIX, bind, bind_unix, remove_socket_file, tls_context
+from gateway.engine.service.listener import UNIX, bind, bind_unix, remove_socket_file, renew, tls_context
 from gateway.engine.service.runtime import EngineRuntime
 from gateway.engine.service.server import ApiServer
-from gateway.errors import ConfigError, EngineError, GatewayError
+from gateway.errors import ConfigError, EngineError, GatewayError, ReloadError
 
 if TYPE_CHECKING:
+    import ssl
+
     from gateway.config import Config
+
+RESTART_KEYS = ("engine.listen.address", "engine.store", "engine.crawlers")
+"""What `gateway engine` binds or connects once, at its start; and whether it serves TLS."""
+PROCESS = "engine"
 
 log = logs.get("engine")
 
@@ -79,13 +85,14 @@ class EnginePart:
 class Standalone:
     """`gateway engine`: one engine on `engine.listen`, for other modules and for several gateways.
 
-    path: the configuration's file, read again on SIGHUP; None = there is none.
+    path: the configuration's file, read again on SIGHUP, as are certificate and key; None = there is none.
     """
 
     def __init__(self, config: Config, path: Path | None = None) -> None:
         self._config = config
         self._path = path
         self._reloads: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()  # a second signal waits for the first one's reload
         self._stop = asyncio.Event()
 
     async def serve(self) -> None:
@@ -95,7 +102,7 @@ class Standalone:
         if listen is None:
             raise ConfigError("engine.listen is null; `gateway engine` needs an address to listen on")
         address = str(listen.address)
-        tls = None if listen.tls is None else tls_context(listen.tls.certificate, listen.tls.private_key)
+        tls = _tls(self._config)
         runtime = EngineRuntime(engine, supervised=False, trusted=address.startswith(UNIX))
         server = ApiServer(runtime.api, runtime.operator)
         sock = bind(address)
@@ -103,7 +110,7 @@ class Standalone:
         await runtime.start()
         await server.listen(sock, tls)
         settle_heap()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._begin_reload, runtime)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._begin_reload, runtime, tls)
         log.info("serving the Protection API", address=address, tls=tls is not None)
         await self._stop.wait()
         drain_timeout_s = self._config.drain_timeout
@@ -121,31 +128,65 @@ class Standalone:
         """Begin to drain."""
         self._stop.set()
 
-    def _begin_reload(self, runtime: EngineRuntime) -> None:
+    def _begin_reload(self, runtime: EngineRuntime, serving: ssl.SSLContext | None) -> None:
         """Calls are answered while it is under way."""
-        task = asyncio.get_running_loop().create_task(self._reload(runtime))
+        task = asyncio.get_running_loop().create_task(self._reload(runtime, serving))
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
 
-    async def _reload(self, runtime: EngineRuntime) -> None:
+    async def _reload(self, runtime: EngineRuntime, serving: ssl.SSLContext | None) -> None:
         """Log rotation sends this signal too: files are opened anew even if the configuration is refused."""
-        from gateway.config import load_config
+        async with self._reloading:
+            try:
+                await self._adopt(await self._loaded(), runtime, serving)
+            except (GatewayError, OSError) as error:
+                log.error("reload refused, the former configuration stays in force", error=str(error))
+                runtime.reopen_logs()
+            else:
+                log.info("configuration reloaded")
 
-        try:
-            config = self._config if self._path is None else await asyncio.to_thread(load_config, self._path)
-            await runtime.reload(config.engine)
-        except (GatewayError, OSError) as error:
-            log.error("reload refused, the former configuration stays in force", error=str(error))
-            runtime.reopen_logs()
-        else:
-            self._config = config
-            log.info("configuration reloaded")
+    async def _adopt(self, config: Config, runtime: EngineRuntime, serving: ssl.SSLContext | None) -> None:
+        """All of it or nothing: what can fail comes first."""
+        fresh = _tls(config)
+        await runtime.reload(config.engine)
+        if serving is not None and fresh is not None:
+            renew(serving, fresh)
+        self._config = config
+        logs.setup(config.logging.level, config.logging.format, PROCESS)
+
+    async def _loaded(self) -> Config:
+        """The file's configuration, read anew; without a file the one in force. Raises ReloadError for what needs a
+        restart."""
+        from gateway.config import load_config
+        from gateway.config.change import changed_keys
+
+        if self._path is None:
+            return self._config
+        config = await asyncio.to_thread(load_config, self._path)
+        keys = changed_keys(self._config, config, RESTART_KEYS)
+        if _serves_tls(config) is not _serves_tls(self._config):
+            keys.insert(0, "engine.listen.tls")
+        if keys:
+            raise ReloadError(f"{self._path}: a change of {', '.join(keys)} needs a restart")
+        return config
+
+
+def _serves_tls(config: Config) -> bool:
+    return config.engine.listen is not None and config.engine.listen.tls is not None
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    """Of the files as they are now; None for plain HTTP. Raises ListenError."""
+    listen = config.engine.listen
+    if listen is None or listen.tls is None:
+        return None
+    return tls_context(listen.tls.certificate, listen.tls.private_key)
 
 
 def run(config: Config, path: Path | None = None) -> int:
     """`gateway engine`: serve until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code; errors of the start are
     raised."""
-    logs.setup(config.logging.level, config.logging.format, "engine")
+    logs.setup(config.logging.level, config.logging.format, PROCESS)
     uvloop.run(_serve_until_signalled(config, path))
     return 0
 
