@@ -9,16 +9,31 @@ Every command is answered within `timeout_s` of being asked, or a fifth later if
 is one timer for each trip, and what waits is younger than what travels. A trip that is late or fails ends the link:
 everything that is under way gets its fallback at once, `on_failure` is called once, and the link is thrown away with
 all its connections, so that no reply can ever be read as the answer to another question. Commands are never sent twice.
+
+A command that the store refuses for a reason of its own (a key of another type) gets its fallback, `on_refusal` is
+called, and the link goes on: one key must not take the store from everybody. A refusal that the next command would meet
+too (read-only, full, not allowed) is a failure.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 
 from gateway.engine.store.client import Client
 
@@ -29,7 +44,13 @@ TRIPS = 4  # pipelines under way: one that is slow does not stop the others
 TRIP_COMMANDS = 256  # more would keep the store, and our reading of its replies, from others for over a millisecond
 WAITING = 10_000  # a store that is asked for more at once is not asked
 FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)  # the second one stands beside the first
-
+# Refusals that concern the store. redis-py has classes for some (AskError is MOVED's too); of the others, and of those
+# that a script passes on, the text tells.
+_OF_THE_STORE = (AskError, ClusterDownError, NoPermissionError, NoScriptError, OutOfMemoryError, ReadOnlyError)
+_SAYS_SO = re.compile(
+    r"\b(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOAUTH|NOPERM|NOREPLICAS|OOM|READONLY|UNKILLABLE"
+    r"|can't run this command|unknown command)\b"
+)
 
 T = TypeVar("T")
 
@@ -47,13 +68,20 @@ class Asked(NamedTuple):
 
 
 class Link:
-    """Belongs to the running event loop. `on_failure` gets the reason, once."""
+    """Belongs to the running event loop. `on_failure` gets the reason, once; `on_refusal` that of each command."""
 
-    def __init__(self, client: Client, timeout_s: float, on_failure: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        timeout_s: float,
+        on_failure: Callable[[Exception], None],
+        on_refusal: Callable[[Exception], None],
+    ) -> None:
         self.client = client
         self._timeout_s = timeout_s
         self._last_look_s = timeout_s / 5
         self._on_failure = on_failure
+        self._on_refusal = on_refusal
         self._loop = asyncio.get_running_loop()
         self._failed = False
         self._departing = False
@@ -131,9 +159,11 @@ class Link:
             replies = await self._replies(asked)
             for each, reply in zip(asked, replies, strict=True):
                 if isinstance(reply, Exception):
-                    raise reply
+                    if not _is_of_one_command(reply):
+                        raise reply
+                    self._on_refusal(reply)
                 if not each.future.done():  # else whoever asked has gone
-                    each.future.set_result(each.finish(reply))
+                    each.future.set_result(each.fallback() if isinstance(reply, Exception) else each.finish(reply))
         except Exception as error:  # a defect of anybody's too: whoever waits must get an answer
             self.fail(error)
 
@@ -145,6 +175,12 @@ class Link:
             for index, reply in zip(unknown, resent, strict=True):
                 replies[index] = reply
         return replies
+
+
+def _is_of_one_command(refusal: Exception) -> bool:
+    if isinstance(refusal, _OF_THE_STORE) or not isinstance(refusal, ResponseError):
+        return False
+    return _SAYS_SO.search(str(refusal)) is None
 
 
 def _again(asked: Asked) -> Command:

@@ -3,9 +3,10 @@
 Theory of operation. The store is either *reached* (there is a Link) or *gone*. While it is reached, a question is one
 round trip that takes at most `timeout_s`, and this engine's own MemoryStore follows: it gets every Count that the store
 answered and every id that was spent, so that a loss gives nobody a fresh burst and no proof a second life here. The
-first failure of any kind makes the store gone: what is under way is answered from the own state, and so is everything
+first failure makes the store gone: what is under way is answered from the own state, and so is everything
 that follows, at once and without a look at the network. From then on one task alone tries to come back, every RETRY_S.
-`degraded_reason` says why, and the log says it every 10 s.
+`degraded_reason` says why, and the log says it every 10 s. A refusal that concerns one question alone (somebody put a
+list where a counter should be) is no loss: that question is answered from the own state, and counted.
 
 While the store is gone, engines cannot know of each other's spent proofs: a proof is accepted once *by each engine*.
 That is said in the log, and on return the ids are written to the store before it answers anything.
@@ -278,7 +279,7 @@ class ValkeyStore:
         log.info("the shared store is reached", store=str(self.address))
         self.degraded_reason = ""
         self._subscription = subscription
-        self._link = Link(client, self._timeout_s, self._lose)
+        self._link = Link(client, self._timeout_s, self._lose, self._note_refusal)
 
     async def _probe(self, client: Client) -> None:
         """Ask what decisions ask, over as many connections: opens these, makes the script known, and finds a store that
@@ -308,6 +309,15 @@ class ValkeyStore:
         self._link = None
         self._note_failure(error)
         self._wake.set()
+
+    def _note_refusal(self, error: Exception) -> None:
+        self.errors += 1
+        self._complaints.warning(
+            "refused",
+            "the shared store refused a question: it was answered from this engine's own state",
+            store=str(self.address),
+            reason=self._reason(error),
+        )
 
     def _note_failure(self, error: Exception) -> None:
         self.errors += 1

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from fakes import eventually
+from redis.exceptions import ClusterDownError, MovedError, ReadOnlyError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from valkey_server import ValkeyServer, needs_server
 
 from gateway.engine.network import place
@@ -226,6 +228,79 @@ async def test_server_that_begins_to_refuse_is_left(server: ValkeyServer, store_
         assert "read only" in store.degraded_reason
         client.replicaof("NO", "ONE")
     await recovered(store)
+
+
+async def test_key_of_another_type_costs_the_others_nothing(
+    server: ValkeyServer, store_on: StartStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, other = await store_on(server.url), await store_on(server.url)
+    with server.client() as client:
+        client.lpush("gateway:count:rule|list", "x")
+        client.lpush("gateway:cache:list", "x")
+
+        spoilt, sound = Count("rule|list", 1, 60.0, 1), Count("rule|sound", 1, 60.0, 1)
+        together = await asyncio.gather(*(ask(store, each) for each in (sound, spoilt, sound, spoilt)))
+        found = await store.cache_get("list")
+
+        assert together == [Counted(True, 0.0), Counted(True, 0.0), approximately(60.0), Counted(False, 60.0)]
+        assert found is None
+        assert await ask(other, sound) == approximately(60.0)  # the counter of both
+        assert (store.degraded_reason, store.errors, store.local_answers) == ("", 3, 2)
+        assert "WRONGTYPE" in str([vars(record) for record in caplog.records])
+
+
+def approximately(retry_after_s: float) -> Counted:
+    return Counted(False, pytest.approx(retry_after_s, abs=20.0))
+
+
+async def test_server_that_begins_to_be_full_is_left(server: ValkeyServer, store_on: StartStore) -> None:
+    store = await store_on(server.url)
+    with server.client() as client:
+        client.config_set("maxmemory", 1)
+        assert await ask(store, Count("rule|x", 1, 60.0, 1)) == Counted(True, 0.0)
+        assert "maxmemory" in store.degraded_reason
+        client.config_set("maxmemory", 0)
+    await recovered(store)
+
+
+async def test_user_who_may_no_longer_do_what_is_needed_has_lost_the_store(
+    own_server: Callable[..., ValkeyServer], store_on: StartStore
+) -> None:
+    server = own_server()
+    store = await store_on(server.url)
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-time")
+        assert await ask(store, Count("rule|x", 1, 60.0, 1)) == Counted(True, 0.0)
+        assert "can't run this command" in store.degraded_reason
+        client.execute_command("ACL", "SETUSER", "default", "+time")
+    await recovered(store)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "of_one_command"),
+    [
+        (ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"), True),
+        (ResponseError("value is not an integer or out of range"), True),
+        (ResponseError("Error running script (call to f_0): @user_script:4: WRONGTYPE Operation against a key"), True),
+        (ResponseError("Error running script (call to f_0): @user_script:4: -READONLY You can't write"), False),
+        (ResponseError("Error running script (call to f_0): @user_script:4: -OOM command not allowed"), False),
+        (ResponseError("MISCONF Errors writing to the AOF file"), False),
+        (ResponseError("NOREPLICAS Not enough good replicas to write."), False),
+        (ResponseError("BUSY Redis is busy running a script."), False),
+        (ResponseError("NOAUTH Authentication required."), False),
+        (ResponseError("LOADING Redis is loading the dataset in memory"), False),
+        (ResponseError("unknown command 'EVALSHA', with args beginning with: "), False),
+        (ClusterDownError("CLUSTERDOWN The cluster is down"), False),
+        (MovedError("1 127.0.0.1:7000"), False),
+        (ReadOnlyError("You can't write against a read only replica."), False),
+        (RedisConnectionError("Connection closed by server."), False),
+        (RuntimeError("a defect"), False),
+    ],
+)
+def test_refusal_is_of_one_command_unless_the_next_one_would_meet_it_too(
+    refusal: Exception, of_one_command: bool
+) -> None:
+    assert link._is_of_one_command(refusal) is of_one_command
 
 
 async def test_subscription_that_ends_alone_is_made_anew(server: ValkeyServer, store_on: StartStore) -> None:
