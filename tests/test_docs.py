@@ -270,6 +270,8 @@ def test_policy_example_is_valid(text: str, tmp_path: Path, monkeypatch: pytest.
 def test_configuration_example_is_valid(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "policy.yaml").write_text("preset: moderate\n")
+    for file in ("engine.pem", "engine.key"):
+        (tmp_path / file).touch()
     for name in ("SESSION_SECRET", "FORMER_SESSION_SECRET", "ENGINE_KEY"):
         monkeypatch.setenv(name, "of the tests")
     parse_text(text, "gateway.yaml")
