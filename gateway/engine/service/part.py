@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from gateway import logs
+from gateway.config.address import parse_address
 from gateway.control import settle_heap
 from gateway.engine.service.listener import UNIX, bind, bind_unix, remove_socket_file, renew, tls_context
 from gateway.engine.service.runtime import EngineRuntime
@@ -112,6 +113,8 @@ class Standalone:
         settle_heap()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._begin_reload, runtime, tls)
         log.info("serving the Protection API", address=address, tls=tls is not None)
+        if not engine.keys and not _is_local(address):
+            log.warning("everybody who reaches the engine may ask it, and use up visitors' limits: set engine.keys")
         await self._stop.wait()
         drain_timeout_s = self._config.drain_timeout
         log.info("draining", drain_timeout_s=drain_timeout_s)
@@ -181,6 +184,10 @@ def _tls(config: Config) -> ssl.SSLContext | None:
     if listen is None or listen.tls is None:
         return None
     return tls_context(listen.tls.certificate, listen.tls.private_key)
+
+
+def _is_local(address: str) -> bool:
+    return address.startswith(UNIX) or parse_address(address).is_loopback
 
 
 def run(config: Config, path: Path | None = None) -> int:

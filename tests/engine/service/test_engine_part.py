@@ -12,6 +12,7 @@ import orjson
 import pytest
 from engine.browser_requests import BROWSER_REQUESTS
 from fakes import eventually, within
+from processes import free_port
 
 from gateway.config import Config, parse_config
 from gateway.engine.service import EnginePart, Standalone
@@ -92,6 +93,24 @@ async def test_serve_stops_when_told(tmp_path: Path) -> None:
     await within(serving, "the end")
 
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "keys", "warned"),
+    [("0.0.0.0", [], True), ("0.0.0.0", ["key"], False), ("127.0.0.1", [], False)],
+)
+async def test_engine_that_anybody_may_ask_says_so(
+    address: str, keys: list[str], warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    listen = {"address": f"{address}:{free_port()}"}
+    standalone = Standalone(config(listen=listen, keys=keys, crawlers={"dns": False, "agents": []}))
+    with caplog.at_level("INFO", "gateway.engine"):
+        serving = asyncio.create_task(standalone.serve())
+        await eventually(lambda: "serving the Protection API" in caplog.messages, "the engine")
+        standalone.stop()
+        await within(serving, "the end")
+
+    assert any("everybody who reaches the engine" in message for message in caplog.messages) is warned
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
