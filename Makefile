@@ -9,10 +9,10 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint load resilience detection bench bench-engine programs clean
+.PHONY: help install demo test lint load resilience detection bench bench-engine bench-challenge programs clean
 
 help: ## list these targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 17
 
 install: $(INSTALLED) ## make .venv with the gateway in it
 
@@ -52,6 +52,9 @@ detection: $(INSTALLED_DEV) ## who is stopped and who passes under the built-in 
 
 bench-engine: $(INSTALLED_DEV) ## decisions per second of the embedded engine; fails under 12,000 on a core
 	$(BIN)/python loadtests/engine/bench.py $(ARGS)
+
+bench-challenge: $(INSTALLED_DEV) ## seconds a challenge takes a browser on a slow core; fails over 2 s at a quarter of the speed
+	$(BIN)/python loadtests/engine/solving.py $(ARGS)
 
 bench: $(INSTALLED_DEV) ## compare with nginx, HAProxy and Envoy on one core (those that are installed)
 	$(BIN)/python loadtests/compare/compare.py --gateway "$(CURDIR)/$(BIN)/gateway run -c {config}" $(ARGS)
