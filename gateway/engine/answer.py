@@ -8,7 +8,8 @@ of a stopped request all that its page or JSON needs.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -35,11 +36,13 @@ HOST_CHARACTERS = 253  # of a domain name (RFC 1035, 2.3.4); who describes a lon
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`headers`: (name, value) pairs, printable ASCII, in order; Content-Length is the server's to add."""
+    """`headers`: (name, value) pairs, printable ASCII, in order; Content-Length is the server's to add. `lines`: the
+    same as they go out, if they are written already."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    lines: str = field(default="", compare=False, repr=False)
 
 
 class Outcome(NamedTuple):
@@ -57,11 +60,11 @@ class Outcome(NamedTuple):
 def answer_outcome(outcome: Outcome, described: Described, *, x_set_cookie: bool) -> Answer:
     """The answer to a judged request. `x_set_cookie`: the module asked for session by header, so the cookie comes in
     X-Set-Cookie instead of Set-Cookie (the seed's "Session by header")."""
-    enriched = _enriched(outcome)
     cookie = _cookie(outcome.cookie, described, x_set_cookie=x_set_cookie)
     action = outcome.verdict.action
     if action == "allow":
-        return Answer(200, [*_head(200, "authorize", cookie), *enriched], b"")
+        return _allow(outcome, cookie)
+    enriched = _enriched(outcome)
     if action == "redirect":
         location = ("Location", outcome.verdict.location)
         headers = [*cookie, location, *_NEVER_CACHED]
@@ -91,6 +94,44 @@ def wants_json(described: Described) -> bool:
         return True
     accept = described.text("Accept").lower()
     return "json" in accept and "text/html" not in accept
+
+
+def _allow(outcome: Outcome, cookie: list[tuple[str, str]]) -> Answer:
+    """Nearly every answer: all of it but the cookie and the request id is the same for visitors of a kind."""
+    frame = _frame(outcome.identity, outcome.verdict.rule, cookie[0][0] if cookie else "")
+    request_id = outcome.request_id
+    set_cookie = f"{cookie[0][0]}: {cookie[0][1]}\r\n" if cookie else ""
+    return Answer(
+        200,
+        [*frame.head, *cookie, *frame.before_id, ("X-DataDome-requestid", request_id), *frame.after_id],
+        b"",
+        f"{frame.head_lines}{set_cookie}{frame.before_id_lines}{request_id}{frame.after_id_lines}",
+    )
+
+
+class _Frame(NamedTuple):
+    """An allowing answer without cookie and request id, as pairs and as it goes out."""
+
+    head: tuple[tuple[str, str], ...]
+    before_id: tuple[tuple[str, str], ...]
+    after_id: tuple[tuple[str, str], ...]
+    head_lines: str
+    before_id_lines: str
+    after_id_lines: str
+
+
+@lru_cache(maxsize=1024)  # kinds of visitors by rules; names of bots are bounded
+def _frame(identity: Identity, rule: str, cookie_header: str) -> _Frame:
+    head = _fixed(200, "authorize", (cookie_header,) if cookie_header else ())
+    outcome = Outcome(Verdict("allow", rule), identity, "")
+    *before_id, _, rule_type, protected = _enriched(outcome)
+    after_id = (rule_type, protected)
+    before_lines = f"{_lines(before_id)}X-DataDome-requestid: "
+    return _Frame(head, tuple(before_id), after_id, _lines(head), before_lines, f"\r\n{_lines(after_id)}")
+
+
+def _lines(headers: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers)
 
 
 def _body(outcome: Outcome, described: Described) -> tuple[bytes, list[tuple[str, str]]]:

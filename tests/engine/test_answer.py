@@ -293,6 +293,15 @@ def test_headers_are_printable_ascii_whatever_is_described(
         got.body.decode()  # UTF-8, surrogates or not
 
 
+@pytest.mark.parametrize("cookie", [("", 0), ("a" * 40, 86_400)])
+@pytest.mark.parametrize("x_set_cookie", [False, True])
+def test_lines_that_are_written_already_are_the_headers(cookie: tuple[str, int], x_set_cookie: bool) -> None:
+    outcome = Outcome(Verdict("allow", "helper"), HUMAN, "an-id", cookie)
+    got = answer_outcome(outcome, Described({"Protocol": "https"}), x_set_cookie=x_set_cookie)
+
+    assert got.lines == "".join(f"{name}: {value}\r\n" for name, value in got.headers)
+
+
 def test_refusal_says_why_in_plain_text() -> None:
     assert answer_refusal(400, "the Key field is missing") == Answer(
         400,

@@ -155,7 +155,8 @@ def _establish(request: Request) -> Generator[Question, Reply, None]:
 
 
 def _count(rule: str, limit: Limit, request: Request) -> Count:
-    value = "|".join([_value(key, request) for key in limit.by])
+    by = limit.by
+    value = _value(by[0], request) if len(by) == 1 else "|".join([_value(key, request) for key in by])
     if len(value) > KEY_CHARACTERS or not (value.isascii() and value.isprintable()):
         value = blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return Count(f"{rule}|{value}", limit.requests, limit.per, limit.burst or limit.requests)

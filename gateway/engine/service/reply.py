@@ -17,7 +17,7 @@ def write_answer(answer: Answer, own: bytes, *, to_head: bool, keep_alive: bool,
     a described request holds, it cannot split an answer in two.
     """
     headers = answer.headers
-    text = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    text = answer.lines or "".join([f"{name}: {value}\r\n" for name, value in headers])
     if not text.count("\n") == text.count("\r") == len(headers):
         raise EngineError("a header of an answer holds a line break")
     if not keep_alive or minor_version == 0:
