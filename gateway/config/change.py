@@ -7,6 +7,12 @@ from typing import Any
 
 from gateway.config.models import Config
 
+ENGINE_KEYS = (
+    "engine.store", "engine.crawlers.dns", "engine.crawlers.nameservers", "engine.crawlers.refresh",
+    "engine.crawlers.cache", "engine.crawlers.agents", "engine.crawlers.agent_keys",
+)  # fmt: skip
+"""What an engine connects and reads once, at its start. `engine.crawlers.wait` follows protection.timeout: not that."""
+
 
 def changed_keys(old: Config, new: Config, keys: Iterable[str]) -> list[str]:
     """Those of `keys` (dotted, `engine.store`) whose values differ, in their order. What stands under a section that is

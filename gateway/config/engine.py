@@ -129,7 +129,7 @@ class Engine(Section):
     session: EngineSession = setting({}, "Sessions.")
     challenge: EngineChallenge = setting({}, "Challenges.")
     store: EngineStore = setting({}, "What is remembered; a change needs a restart.")
-    crawlers: EngineCrawlers = setting({}, "Verification of crawlers; a change needs a restart.")
+    crawlers: EngineCrawlers = setting({}, "Verification of crawlers; a change needs a restart, but of wait.")
 
 
 def patient(engine: Engine, timeout: float) -> Engine:

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from gateway.engine.keyring import MAC_BYTES, REMEMBERED, Binding, Keyring
+from gateway.engine.keyring import MAC_BYTES, Binding, Keyring
 
 Kind = Literal["none", "visitor", "waited", "proved", "revoked"]
 """`none`: no token, or none that counts here; `visitor`: known, nothing proved; `waited`: passed the challenge without
 JavaScript; `proved`: solved it; `revoked`: was taken back."""
 
 TOKEN_CHARACTERS = 40
+REMEMBERED = 16_384  # tokens that were verified: some 0.6 KiB each, at most 1.5 by the limits of a call's fields
 ID_BYTES = 9
 SKEW_S = 60.0  # clocks of engines that share secrets
 _KINDS: dict[int, Kind] = {1: "visitor", 2: "waited", 3: "proved"}

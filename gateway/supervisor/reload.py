@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import Config
-from gateway.config.change import changed_keys
+from gateway.config.change import ENGINE_KEYS, changed_keys
 from gateway.metrics import Metrics
 
 # What is bound, counted or connected once, at the start. Everything else is swapped while traffic flows.
-RESTART_KEYS = ("listeners", "workers", "admin.address", "engine.store", "engine.crawlers")
+RESTART_KEYS = ("listeners", "workers", "admin.address", *ENGINE_KEYS)
 
 
 def changed_restart_keys(old: Config, new: Config) -> list[str]:

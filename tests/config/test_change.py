@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.config import Config, parse_config
-from gateway.config.change import changed_keys
+from gateway.config.change import ENGINE_KEYS, changed_keys
 
 KEYS = ("workers", "engine.listen.address", "engine.store", "engine.crawlers")
 
@@ -37,3 +37,12 @@ def test_key_of_a_section_that_is_null_is_null() -> None:
 
     assert changed_keys(config(), listening, KEYS) == changed_keys(listening, config(), KEYS) == [KEYS[1]]
     assert changed_keys(config(), config(), KEYS) == []
+
+
+def test_engine_that_waits_less_because_a_check_may_needs_no_restart() -> None:
+    quick = parse_config({"protection": {"timeout": "60ms"}})
+    assert quick.engine.crawlers.wait < parse_config({}).engine.crawlers.wait
+    assert changed_keys(parse_config({}), quick, ENGINE_KEYS) == []
+    assert changed_keys(parse_config({}), parse_config({"engine": {"crawlers": {"dns": False}}}), ENGINE_KEYS) == [
+        "engine.crawlers.dns"
+    ]

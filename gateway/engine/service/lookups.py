@@ -28,6 +28,9 @@ from gateway.errors import ListRefused
 WIDEST = {4: 8, 6: 16}  # prefix lengths
 
 
+LONGEST_WAIT_S = 10.0  # the call's patience, engine.crawlers.wait, is shorter; it changes with a reload
+
+
 class Lookups:
     """`verifier` and `signatures` answer questions; the rest keeps what they know fresh.
 
@@ -40,7 +43,7 @@ class Lookups:
         self._fetcher = Fetcher()
         ranges = load_ranges()
         self.verifier = Verifier(
-            ranges, VerifierSettings(settings.dns, settings.nameservers, settings.wait), shared
+            ranges, VerifierSettings(settings.dns, settings.nameservers, LONGEST_WAIT_S), shared
         )
         self._refresher = RangeRefresher(
             ranges, settings.refresh or 0.0, self._cache, self.verifier.use, fetcher=self._fetcher
@@ -49,7 +52,7 @@ class Lookups:
             KNOWN_AGENTS if settings.agents is None else settings.agents
         )
         agents |= {agent: Path(file) for agent, file in settings.agent_keys.items()}
-        self.signatures = SignatureVerifier(KeyDirectories(agents, self._fetcher), settings.wait)
+        self.signatures = SignatureVerifier(KeyDirectories(agents, self._fetcher), LONGEST_WAIT_S)
         self._held: dict[str, Networks] = {}  # URL -> what it had; a reload of the policy keeps it
         self._sets = sets
         self._lists = self._list_fetchers(sets)

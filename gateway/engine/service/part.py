@@ -12,6 +12,7 @@ import uvloop
 
 from gateway import logs
 from gateway.config.address import parse_address
+from gateway.config.change import ENGINE_KEYS, changed_keys
 from gateway.control import settle_heap
 from gateway.engine.service.listener import UNIX, bind, bind_unix, remove_socket_file, renew, tls_context
 from gateway.engine.service.runtime import EngineRuntime
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from gateway.config import Config
 
-RESTART_KEYS = ("engine.listen.address", "engine.store", "engine.crawlers")
+RESTART_KEYS = ("engine.listen.address", *ENGINE_KEYS)
 """What `gateway engine` binds or connects once, at its start; and whether it serves TLS."""
 PROCESS = "engine"
 
@@ -161,7 +162,6 @@ class Standalone:
         """The file's configuration, read anew; without a file the one in force. Raises ReloadError for what needs a
         restart."""
         from gateway.config import load_config
-        from gateway.config.change import changed_keys
 
         if self._path is None:
             return self._config

@@ -209,7 +209,7 @@ def _other_crawlers(engine: Engine) -> None:
         (_nowhere, "engine.listen.address"),
         (_with_tls, "engine.listen.tls"),
         (_another_store, "engine.store"),
-        (_other_crawlers, "engine.crawlers"),
+        (_other_crawlers, "engine.crawlers.dns"),
     ],
 )
 async def test_change_that_needs_a_restart_is_refused_and_named(
