@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from gateway.config import Config
@@ -18,15 +17,6 @@ RESTART_KEYS = ("listeners", "workers", "admin.address", *ENGINE_KEYS)
 def changed_restart_keys(old: Config, new: Config) -> list[str]:
     """The keys that differ and need a restart, dotted, in the order of RESTART_KEYS."""
     return changed_keys(old, new, RESTART_KEYS)
-
-
-def file_signature(path: Path) -> tuple[int, int, int] | None:
-    """What differs when a file was written, replaced, or its symbolic link turned (Kubernetes); None without one."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 class Reloads:

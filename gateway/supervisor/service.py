@@ -30,10 +30,11 @@ from gateway.admin import AdminService
 from gateway.admin.service import State
 from gateway.config import Config, load_config
 from gateway.config.address import UNIX, parse_address
+from gateway.config.change import file_state
 from gateway.errors import GatewayError, ReloadError, StartError
 from gateway.metrics import Metrics, Totals
 from gateway.supervisor.binding import bind, try_bind, unbind
-from gateway.supervisor.reload import Reloads, changed_restart_keys, file_signature
+from gateway.supervisor.reload import Reloads, changed_restart_keys
 from gateway.supervisor.slot import Patience, Plan, Slot
 
 log = logs.get("supervisor")
@@ -213,10 +214,10 @@ class Supervisor:
 
     async def _watch_file(self, path: Path) -> None:
         """Reload when the file has changed and then stood still for one interval: an editor may write it in steps."""
-        loaded = last = file_signature(path)
+        loaded = last = file_state(path)
         while True:
             await asyncio.sleep(self._patience.poll_s)
-            seen = file_signature(path)
+            seen = file_state(path)
             if seen is not None and seen != loaded and seen == last:
                 loaded = seen
                 self._reload_wanted.set()

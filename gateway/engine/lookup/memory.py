@@ -34,6 +34,3 @@ class StandingMemory:
         self._entries.move_to_end(key)
         if len(self._entries) > self._limit:
             self._entries.popitem(last=False)
-
-    def clear(self) -> None:
-        self._entries.clear()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, PlainValidator, WithJsonSchema, model_validator
 
@@ -30,10 +30,11 @@ from gateway.engine.browser import FINDINGS
 from gateway.engine.verdict import DEFAULT_RULE
 from gateway.engine.wire import INTEGERS, NUMBERS, TEXTS
 
-BOT_CLASSES = (
+_Class = Literal[
     "search_engine", "ai_crawler", "ai_assistant", "monitoring", "feed_reader", "webhook", "library", "package_manager",
     "headless", "scanner", "seo", "advertising", "social_preview", "archiver", "academic",
-)  # fmt: skip
+]  # fmt: skip
+BOT_CLASSES = get_args(_Class)
 PRESETS = ("permissive", "moderate", "aggressive")
 FIELDS = frozenset((*TEXTS, *INTEGERS, *NUMBERS)) - {"Key"}
 _WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -135,14 +136,7 @@ Score = Annotated[int, PlainValidator(_score)]
 Words = Annotated[tuple[Word, ...], BeforeValidator(_listed)]
 Pattern = Annotated[str, PlainValidator(_pattern), WithJsonSchema({"type": "string", "format": "regex"})]
 Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(_listed)]
-BotClass = Annotated[
-    Literal[
-        "any", "none", "search_engine", "ai_crawler", "ai_assistant", "monitoring", "feed_reader", "webhook",
-        "library", "package_manager", "headless", "scanner", "seo", "advertising", "social_preview", "archiver",
-        "academic",
-    ],
-    OneOf(),
-]  # fmt: skip
+BotClass = Annotated[Literal["any", "none", _Class], OneOf()]
 Claim = Annotated[Literal["verified", "fake", "unknown"], OneOf()]
 SessionKind = Annotated[Literal["none", "visitor", "waited", "proved", "revoked"], OneOf()]
 

@@ -26,8 +26,6 @@ from gateway.engine.policy.loading import FetchedSet
 from gateway.errors import ListRefused
 
 WIDEST = {4: 8, 6: 16}  # prefix lengths
-
-
 LONGEST_WAIT_S = 10.0  # the call's patience, engine.crawlers.wait, is shorter; it changes with a reload
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from gateway import logs
 from gateway.config import Engine
+from gateway.config.change import FileState, file_state
 from gateway.engine.api import ProtectionApi, Respondents, accepted_keys
 from gateway.engine.bots.catalogue import Catalogue, load_catalogue
 from gateway.engine.keyring import Keyring
@@ -39,8 +40,8 @@ from gateway.metrics import Delta, Metrics
 WATCH_S = 2.0
 
 log = logs.get("engine")
-Signature = dict[str, tuple[int, int, int] | None]
-"""File name -> what differs when it was written, replaced, or its symbolic link turned; None = it is not there."""
+FileStates = dict[str, FileState | None]
+"""File name -> its state; None = it is not there."""
 
 
 class EngineRuntime:
@@ -103,7 +104,12 @@ class EngineRuntime:
             loaded, seen = await asyncio.to_thread(_load, engine, self._loaded.files)
             is_other_log = engine.decision_log != self.engine.decision_log
             decision_log = _open_log(engine) if is_other_log else self.observer.log
-            await self._take_over(engine, loaded, seen)
+            try:
+                await self._take_over(engine, loaded, seen)
+            except ConfigError:
+                if is_other_log:
+                    self._close_log(decision_log)
+                raise
             if is_other_log:
                 self._close_log(self.observer.log)
                 self.observer.log = decision_log
@@ -150,7 +156,7 @@ class EngineRuntime:
         ]
         return [{"part": part, "reason": reason} for part, reason in found if reason]
 
-    async def _take_over(self, engine: Engine, loaded: LoadedPolicy, seen: Signature) -> None:
+    async def _take_over(self, engine: Engine, loaded: LoadedPolicy, seen: FileStates) -> None:
         terms = _terms(engine, loaded, self._secret)
         await self.lookups.use(loaded.lists)
         self.engine, self._loaded, self._seen, self.api.terms = engine, loaded, seen, terms
@@ -165,7 +171,7 @@ class EngineRuntime:
     async def check_files(self) -> None:
         """Read the policy again if its file or a list of it has changed. Calls are answered meanwhile."""
         async with self._reloading:
-            seen = await asyncio.to_thread(_signature, self.engine, self._loaded.files)
+            seen = await asyncio.to_thread(_file_states, self.engine, self._loaded.files)
             if seen == self._seen:
                 return
             try:
@@ -176,7 +182,7 @@ class EngineRuntime:
             else:
                 log.info("policy reloaded", source=self._loaded.source, rules=len(self._loaded.policy.rules))
 
-    def _refuse(self, seen: Signature, error: str) -> None:
+    def _refuse(self, seen: FileStates, error: str) -> None:
         """Not read again until it changes anew."""
         self._seen, self._policy_error = seen, error
         self.metrics.engine_policy_last_reload_successful.values[()] = 0
@@ -188,9 +194,9 @@ class EngineRuntime:
             decision_log.close()
 
 
-def _load(engine: Engine, known: Iterable[str]) -> tuple[LoadedPolicy, Signature]:
+def _load(engine: Engine, known: Iterable[str]) -> tuple[LoadedPolicy, FileStates]:
     """(the policy, what its files were before they were read). `known`: the lists that it had the last time."""
-    before = _signature(engine, known)
+    before = _file_states(engine, known)
     loaded = load_policy(engine.policy, without_javascript=engine.challenge.without_javascript)
     return loaded, {name: seen for name, seen in before.items() if name == engine.policy or name in loaded.files}
 
@@ -218,16 +224,8 @@ def _open_log(engine: Engine) -> AccessLog | None:
     return AccessLog(None if target is True else Path(target))
 
 
-def _signature(engine: Engine, lists: Iterable[str]) -> Signature:
-    return {name: _stat(name) for name in (*([engine.policy] if engine.policy else []), *lists)}
-
-
-def _stat(name: str) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(name)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+def _file_states(engine: Engine, lists: Iterable[str]) -> FileStates:
+    return {name: file_state(name) for name in (*([engine.policy] if engine.policy else []), *lists)}
 
 
 async def _end(task: asyncio.Task[None]) -> None:
