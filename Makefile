@@ -22,11 +22,11 @@ demo: $(INSTALLED) ## run a sample origin, the embedded engine and the gateway o
 test: lint programs ## check style and types, then run every test
 	$(BIN)/python -m pytest $(ARGS)
 
-# Real programs that tests drive: a Redis server and a browser. Where they cannot be installed, these tests are skipped
-# and say so.
-PROGRAMS := redis-server chromium
+# Real programs that tests drive, as PROGRAM:PACKAGE: a Redis server, a browser, PostgreSQL (whose server is not on the
+# PATH, but what comes with it is). Where they cannot be installed, these tests are skipped and say so.
+PROGRAMS := redis-server:redis-server chromium:chromium pg_lsclusters:postgresql
 programs:
-	@missing=; for p in $(PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	@missing=; for p in $(PROGRAMS); do command -v $${p%:*} >/dev/null || missing="$$missing $${p#*:}"; done; \
 	[ -z "$$missing" ] && exit 0; \
 	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		echo "Installing$$missing for the tests ..."; \

@@ -24,6 +24,24 @@ GatewayError
 │   ├── ListRefused              a published list of addresses that is not taken over
 │   ├── KeysRefused              a directory of signature keys that is not taken over
 │   └── ListenError              its address, socket file or certificate cannot be used
+├── PostureError                 scans, findings and DNS
+│   ├── PostureUsage             what was typed cannot be done with this configuration; nothing was sent
+│   ├── PlatformError            one call of a scanning platform
+│   │   ├── PlatformUnreachable  no answer: no connection, a time-out, a connection that was lost
+│   │   ├── OffContract          an answer that is not what the platform documents
+│   │   └── PlatformRefused      an error answer of the platform
+│   │       ├── CredentialsRefused   its key, user or password
+│   │       ├── PermissionRefused    the key may not do this
+│   │       ├── NotFound
+│   │       ├── InvalidCall          a value that it does not accept
+│   │       ├── Conflict             it is in a state that forbids this now
+│   │       ├── RateLimited          later than we want to wait
+│   │       ├── QuotaExhausted       what was paid for is used up
+│   │       └── PlatformFailed       its own fault
+│   ├── PostureStoreError        the store cannot be opened, read or written
+│   ├── ScanFailed               a scan ended without a result
+│   ├── WaitExpired              what was waited for did not happen in time
+│   └── OnboardingStopped        a step of onboarding cannot be done; the text says what to do
 └── ChannelError                 supervisor <-> child
     ├── ChannelClosed            the other side is gone
     ├── ChannelTimeout           the other side does not read
@@ -166,6 +184,101 @@ class NoAnswer(GatewayError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class PostureError(GatewayError):
+    """A command of `gateway posture`, or the webhook receiver, cannot do what it was asked to do."""
+
+
+class PostureUsage(PostureError):
+    """What was typed cannot be done with this configuration; nothing was sent. Exit code 2."""
+
+
+class PlatformError(PostureError):
+    """A call of a scanning platform failed. provider: `ddactic`; call: `POST /scans`; detail: what went wrong."""
+
+    def __init__(self, provider: str, call: str, detail: str) -> None:
+        super().__init__(f"{provider} {call}: {detail}")
+        self.provider = provider
+        self.call = call
+        self.detail = detail
+
+
+class PlatformUnreachable(PlatformError):
+    """No answer. maybe_taken: the request was (partly) sent, so that a call that starts something may have done so."""
+
+    def __init__(self, provider: str, call: str, detail: str, *, maybe_taken: bool) -> None:
+        super().__init__(provider, call, detail)
+        self.maybe_taken = maybe_taken
+
+
+class OffContract(PlatformError):
+    """An answer that is not what the platform documents. field: where (`domains[0].id`), "" = the whole."""
+
+    def __init__(self, provider: str, call: str, field: str, came: str, expected: str) -> None:
+        super().__init__(provider, call, f"{field or 'the answer'}: got {came}; expected {expected}")
+        self.field = field
+
+
+class PlatformRefused(PlatformError):
+    """An error answer. status: the HTTP status; code: the platform's own word, "" = none; message: its text."""
+
+    def __init__(self, provider: str, call: str, status: int, code: str, message: str) -> None:
+        super().__init__(provider, call, ": ".join(filter(None, (f"{status} {code}".strip(), message))))
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class CredentialsRefused(PlatformRefused):
+    """The key, user or password is not accepted."""
+
+
+class PermissionRefused(PlatformRefused):
+    """The key may not do this."""
+
+
+class NotFound(PlatformRefused):
+    """What was named is not there."""
+
+
+class InvalidCall(PlatformRefused):
+    """The platform does not accept a value; the message says which."""
+
+
+class Conflict(PlatformRefused):
+    """The platform is in a state that forbids this now."""
+
+
+class RateLimited(PlatformRefused):
+    """A rate limit that ends later than we want to wait; the message says when. reset_s: seconds until it ends, None if
+    the platform does not say."""
+
+    reset_s: float | None = None
+
+
+class QuotaExhausted(PlatformRefused):
+    """What the account may use is used up."""
+
+
+class PlatformFailed(PlatformRefused):
+    """The platform's own fault (5xx)."""
+
+
+class PostureStoreError(PostureError):
+    """The store of findings cannot be opened, read or written."""
+
+
+class ScanFailed(PostureError):
+    """A scan ended without a result."""
+
+
+class WaitExpired(PostureError):
+    """What was waited for did not happen in time."""
+
+
+class OnboardingStopped(PostureError):
+    """A step of onboarding cannot be done; the text says what to do."""
 
 
 class ChannelError(GatewayError):

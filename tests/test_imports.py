@@ -3,9 +3,10 @@
 | row | modules |
 |---|---|
 | 4 | the command line, the composition root, the processes |
-| 3 | server, admin, the embedded engine's service |
-| 2 | what does I/O for a policy: the Protection API's client, origins, the control channel; never each other |
-| 2- | pool: client connections, shared by row 2 |
+| 3 | server, admin, the embedded engine's service, posture's operations, receiver and output |
+| 2 | what does I/O for a policy: the Protection API's client, origins, the control channel, posture's clients, store and
+    assessment; never each other |
+| 2- | pool: client connections, shared by row 2; posture: the normal form of findings, scans, domains, events |
 | 1 | http <- protection <- engine: bytes in, values out; no socket, clock, logging, environment |
 | 0 | configuration, errors, metrics, logs |
 """
@@ -33,7 +34,7 @@ ROWS: list[dict[str, list[str]]] = [
         "logs": ["gateway.logs"],
     },
     {"http": ["gateway.http"], "protection": ["gateway.protection"], "engine": ["gateway.engine"]},
-    {"pool": ["gateway.pool"]},
+    {"pool": ["gateway.pool"], "posture": ["gateway.posture"]},
     {
         "protection client": [
             "gateway.protection.checker",
@@ -44,8 +45,16 @@ ROWS: list[dict[str, list[str]]] = [
         "control": ["gateway.control"],
         "engine store": ["gateway.engine.store"],
         "engine lookup": ["gateway.engine.lookup"],
+        "posture client": ["gateway.posture.client"],
+        "posture store": ["gateway.posture.store"],
+        "posture assessment": ["gateway.posture.assessment"],
     },
-    {"server": ["gateway.server"], "admin": ["gateway.admin"], "engine service": ["gateway.engine.service"]},
+    {
+        "server": ["gateway.server"],
+        "admin": ["gateway.admin"],
+        "engine service": ["gateway.engine.service"],
+        "posture service": ["gateway.posture.operation", "gateway.posture.webhook", "gateway.posture.output"],
+    },
     {
         "top": [
             "gateway.__main__",

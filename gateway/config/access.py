@@ -1,14 +1,20 @@
-"""How an engine's overrides are reached: what `gateway engine ban` and its like read of a configuration.
+"""What commands of an operator read of a configuration, where they do not need the whole.
 
-They read nothing else: in an emergency, a variable that only sessions need may not be there.
+`gateway engine ban` and its like read how overrides are reached, and nothing else: in an emergency, a variable that
+only sessions need may not be there. `gateway posture` reads its section, and the sites for the embedded assessment.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import ClassVar
+
 from gateway.config.engine import EngineListen, EngineStore
-from gateway.config.models import Admin
+from gateway.config.loading import load_section
+from gateway.config.models import Admin, Config, Site
+from gateway.config.posture import Posture
 from gateway.config.secret import Secret
-from gateway.config.section import Excerpt, setting
+from gateway.config.section import Excerpt, Section, setting
 
 
 class StoreKeys(Excerpt):
@@ -35,3 +41,27 @@ class EngineAccess(Excerpt):
 
     admin: Admin = setting({}, "As in the configuration.")
     engine: EngineKeys = setting({}, "As in the configuration.")
+
+
+class PostureAccess(Excerpt):
+    """The section `posture` alone."""
+
+    whole: ClassVar[type[Section] | None] = Config
+    posture: Posture = setting({}, "As in the configuration.")
+
+
+class SiteAccess(Excerpt):
+    """The sites alone."""
+
+    sites: tuple[Site, ...] = setting([], "As in the configuration; none if the file names none.")
+
+
+def load_posture(path: Path) -> Posture:
+    """The section `posture` of a file, its SQLite file as an absolute path. Raises ConfigError as load_config does, for
+    keys that the configuration does not know too."""
+    return load_section(path, PostureAccess).posture.stored_beside(path)
+
+
+def load_sites(path: Path) -> tuple[Site, ...]:
+    """The sites of a file; empty if it names none. Raises ConfigError as load_config does."""
+    return load_section(path, SiteAccess).sites

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, TypeVar
+from pathlib import Path as PathName
+from typing import Any
 
 from pydantic import ValidationError
 
 from gateway.config.models import Config
 from gateway.config.problem import Path, found_by_schema
-from gateway.config.section import Section, is_read
+from gateway.config.section import AnySection, is_read
 from gateway.errors import ConfigError, ConfigProblem
-
-AnySection = TypeVar("AnySection", bound=Section)
 
 
 def load_config(path: str | os.PathLike[str]) -> Config:
@@ -22,7 +21,8 @@ def load_config(path: str | os.PathLike[str]) -> Config:
 
     Raises ConfigError with one line for each problem: `FILE:LINE: key.path: got VALUE; expected ...`.
     """
-    return _share_protection(load_section(path, Config))
+    config = _share_protection(load_section(path, Config))
+    return config.model_copy(update={"posture": config.posture.stored_beside(PathName(path))})
 
 
 def load_section(path: str | os.PathLike[str], model: type[AnySection]) -> AnySection:

@@ -19,9 +19,10 @@ from gateway.config.address import parse_address, parse_host_pattern
 from gateway.config.engine import Engine, patient
 from gateway.config.expansion import expand
 from gateway.config.field_value import CustomFields, FieldLimits
+from gateway.config.posture import Posture
 from gateway.config.scalar import typed
-from gateway.config.secret import PROTECTION_KEY_DEFAULT, Secret, SecretFile
-from gateway.config.section import Section, required, setting
+from gateway.config.secret import PROTECTION_KEY_DEFAULT, Secret, SecretFile, with_secret_of_file
+from gateway.config.section import AnySection, Section, required, setting
 from gateway.config.value import (
     AccessLog,
     Count,
@@ -54,7 +55,6 @@ from gateway.config.value import (
 )
 
 T = TypeVar("T")
-AnySection = TypeVar("AnySection", bound=Section)
 
 
 def _not_empty(items: tuple[T, ...]) -> tuple[T, ...]:
@@ -290,7 +290,7 @@ class Protection(Section):
 
     @model_validator(mode="after")
     def _take_key_of_file(self) -> Self:
-        return _with_secret_of_file(self, "key", "key_file")
+        return with_secret_of_file(self, "key", "key_file")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -414,7 +414,7 @@ class Admin(Section):
 
     @model_validator(mode="after")
     def _take_token_of_file(self) -> Self:
-        return _with_secret_of_file(self, "token", "token_file")
+        return with_secret_of_file(self, "token", "token_file")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -461,7 +461,7 @@ class Config(Section):
     logging: Logging = setting({}, "The application's log and the access log.")
     tracing: NotAvailable = setting(None, "OpenTelemetry export. Not available in this version.")
     engine: Engine = setting({}, "The embedded Protection API.")
-    posture: NotAvailable = setting(None, "Scanning platforms. Not available in this version.")
+    posture: Posture = setting({}, "Scans, findings and DNS of the domains: `gateway posture`.")
 
     @model_validator(mode="before")
     @classmethod
@@ -517,13 +517,3 @@ def _merge(base: Mapping[Any, Any], overrides: Mapping[Any, Any]) -> dict[Any, A
         both = isinstance(value, Mapping) and isinstance(below, Mapping)
         merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
     return merged
-
-
-def _with_secret_of_file(section: AnySection, key: str, file_key: str) -> AnySection:
-    """The secret that was read for `x_file`, moved to `x`: the configuration holds one, whatever it came from."""
-    secret = getattr(section, file_key)
-    if secret is None:
-        return section
-    if key in section.model_fields_set and getattr(section, key) is not None:
-        report([Finding((file_key,), secret, f"null, because {key} is given too: one of both")])
-    return section.model_copy(update={key: secret, file_key: None})

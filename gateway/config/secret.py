@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator, SecretStr, SerializationInfo, WithJsonSchema
 
-from gateway.config.value import rejected
+from gateway.config.section import AnySection
+from gateway.config.value import Finding, rejected, report
 
 REDACTED = "***"
-SECRET_KEYS = frozenset({"key", "token", "keys", "secrets", "url"})  # keys of the schema whose value is never shown
+SECRET_KEYS = frozenset({"key", "keys", "password", "secret", "secrets", "token", "url"})
+"""Keys of the schema whose value is never shown."""
 PROTECTION_KEY_DEFAULT = "${PROTECTION_API_KEY:-embedded}"
 
 _FILE_BYTES = 64 * 1024  # a key is short; a wrong path may name anything
@@ -41,7 +43,7 @@ def _store_url(value: object) -> SecretStr:
     return SecretStr(str(text))
 
 
-def _write_store_url(url: SecretStr, info: SerializationInfo[Any]) -> str:
+def write_url(url: SecretStr, info: SerializationInfo[Any]) -> str:
     """Readable but for user and password."""
     reveal = isinstance(info.context, dict) and info.context.get("reveal_secrets") is True
     text = url.get_secret_value()
@@ -53,7 +55,7 @@ _STORE_URL = re.compile(r"(?:(?:valkey|redis)s?(?:\+cluster)?://|unix:/)", re.IG
 StoreUrl = Annotated[
     SecretStr,
     PlainValidator(_store_url),
-    PlainSerializer(_write_store_url, return_type=str),
+    PlainSerializer(write_url, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["memory", "valkey://127.0.0.1:6379"]}),
 ]
 Secret = Annotated[
@@ -87,3 +89,12 @@ SecretFile = Annotated[
     PlainSerializer(_write_secret, return_type=str),
     WithJsonSchema({"type": "string"}),
 ]
+
+def with_secret_of_file(section: AnySection, key: str, file_key: str) -> AnySection:
+    """The secret that was read for `x_file`, moved to `x`: the configuration holds one, whatever it came from."""
+    secret = getattr(section, file_key)
+    if secret is None:
+        return section
+    if key in section.model_fields_set and getattr(section, key) is not None:
+        report([Finding((file_key,), secret, f"null, because {key} is given too: one of both")])
+    return section.model_copy(update={key: secret, file_key: None})

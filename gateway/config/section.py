@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -33,8 +33,14 @@ class Section(BaseModel):
         return value
 
 
+AnySection = TypeVar("AnySection", bound=Section)
+
+
 class Excerpt(Section):
-    """Some keys of a mapping of the file; the others are not read, so that nothing wrong with them matters."""
+    """Some keys of a mapping of the file; the others are not read, so that nothing wrong with them matters. With
+    `whole`, the section that it is an excerpt of, a key that this has not either is an error, as it is there."""
+
+    whole: ClassVar[type[Section] | None] = None
 
 
 def setting(default: Any, meaning: str) -> Any:
@@ -62,6 +68,6 @@ def is_read(model: type[BaseModel], path: tuple[str | int, ...]) -> bool:
             break
         if isinstance(part, str):
             if part not in model.model_fields:
-                return False
+                return model.whole is not None and part not in model.whole.model_fields
             model = next(sections_of(model.model_fields[part].annotation), Section)
     return True

@@ -1,0 +1,351 @@
+"""One call of a platform, from the request to an answer or the one error that says why there is none.
+
+Theory of operation. `Caller.call` sends a `Call` and judges what comes by the table of the public interface ('Calls'):
+
+| | a call that reads | any other |
+|---|---|---|
+| 429, unless it is a quota | wait for X-RateLimit-Reset, else Retry-After, else back-off; repeat | the same |
+| connection not made | repeat | repeat |
+| 5xx, time-out, connection lost | repeat | never: it may have been taken |
+| another 4xx, a 3xx | an error at once | the same |
+
+Each call has a connection of its own: on one that is kept, a call that starts something could be lost just when the
+platform closes it, and nobody could tell whether it was taken. `X-RateLimit-Remaining: 0` makes the next call wait for
+the reset before it is sent. No wait is longer than `max_wait_s`, no call than `timeout_s`, no answer than
+`max_answer_bytes`.
+"""
+
+from __future__ import annotations
+
+import math
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import aiohttp
+import orjson
+from aiohttp.resolver import ThreadedResolver
+
+from gateway import __version__
+from gateway.errors import (
+    OffContract,
+    PlatformError,
+    PlatformFailed,
+    PlatformRefused,
+    PlatformUnreachable,
+    RateLimited,
+)
+from gateway.posture.answer import Node
+from gateway.posture.client.envelope import read_refusal
+from gateway.posture.client.manner import Called, Clock, Manner, Watcher, backoff_s
+from gateway.posture.client.redaction import Redaction
+from gateway.posture.moment import iso
+
+MAY_HAVE_BEEN_TAKEN = "may have been taken"
+_CHUNK = 64 * 1024
+_ERROR_BYTES = 64 * 1024
+"""Of an error answer, more is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request. path: begins with /, below the base URL; is_read: repeating it changes nothing; one of json and form,
+    or neither, is its body."""
+
+    method: str
+    path: str
+    is_read: bool
+    query: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    form: Mapping[str, str] | None = None
+
+    @property
+    def name(self) -> str:
+        """As in errors: `POST /scans`."""
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with a status of 2xx. headers: names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Judge = Callable[[str, str, int, bytes], PlatformRefused]
+"""(provider, call, status, body) of an answer that is no success -> its error."""
+
+
+class Caller:
+    """Calls of one platform. provider: its name in errors; headers: sent with every call; secrets: what is `***` in
+    everything that comes out of here; judge: reads an error answer."""
+
+    def __init__(
+        self, provider: str, base_url: str, manner: Manner, *, headers: Mapping[str, str], secrets: tuple[str, ...],
+        watcher: Watcher | None = None, clock: Clock | None = None, judge: Judge = read_refusal,
+    ) -> None:
+        self.provider = provider
+        self.manner = manner
+        self.clock = clock or Clock()
+        self.redaction = Redaction(secrets)
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"User-Agent": f"gateway-posture/{__version__}", "Accept-Encoding": "identity", **headers}
+        self._watcher = watcher or Watcher()
+        self._judge = judge
+        self._session: aiohttp.ClientSession | None = None
+        self._free_at_s = 0.0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Safe to call twice; a call after it opens what it needs anew."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def json(self, call: Call) -> Node:
+        """The decoded JSON of the answer, secrets replaced. Raises as `call`, and OffContract if it is no JSON."""
+        return self.decoded(call, await self.call(call))
+
+    def decoded(self, call: Call, reply: Reply) -> Node:
+        """The JSON of an answer, secrets replaced. Raises OffContract if it is none."""
+        try:
+            decoded = orjson.loads(reply.body)
+        except orjson.JSONDecodeError:
+            came = f"{len(reply.body)} bytes of {reply.headers.get('content-type', 'no content type')[:60]}"
+            raise self._off(call, came, "JSON") from None
+        return Node(self.provider, call.name, self.redaction.json(decoded))
+
+    async def call(self, call: Call) -> Reply:
+        """The answer, once it is a success. Raises PlatformUnreachable, OffContract or PlatformRefused."""
+        attempt = 1
+        while True:
+            await self._wait_for_reset(call)
+            try:
+                return await self._once(call)
+            except PlatformError as error:
+                delay_s = self._delay_s(call, error, attempt)
+                if delay_s is None:
+                    raise self._last(call, error, attempt) from None
+            await self.clock.sleep(delay_s)
+            attempt += 1
+
+    # --- whether to repeat -------------------------------------------------------------------------------------------
+
+    def _delay_s(self, call: Call, error: PlatformError, attempt: int) -> float | None:
+        """Seconds until the next attempt; None: there is none."""
+        if attempt >= self.manner.attempts:
+            return None
+        if isinstance(error, RateLimited):
+            return self._rate_limit_s(call, error, attempt)
+        again = isinstance(error, (PlatformUnreachable, PlatformFailed)) and call.is_read
+        if isinstance(error, PlatformUnreachable) and not error.maybe_taken:
+            again = not isinstance(error, _CertificateRefused)
+        return backoff_s(self.manner, self.clock, attempt) if again else None
+
+    def _rate_limit_s(self, call: Call, error: RateLimited, attempt: int) -> float:
+        delay_s = backoff_s(self.manner, self.clock, attempt) if error.reset_s is None else error.reset_s
+        if delay_s > self.manner.max_wait_s:
+            raise self._limited(call, delay_s)
+        self._watcher.on_wait(f"{self.provider}: rate limited, waiting {math.ceil(delay_s)} s")
+        self._free_at_s = 0.0  # waited out here
+        return delay_s
+
+    async def _wait_for_reset(self, call: Call) -> None:
+        """`X-RateLimit-Remaining: 0` was said: what is sent before the reset would be refused."""
+        delay_s = self._free_at_s - self.clock.now_s()
+        if delay_s <= 0:
+            return
+        if delay_s > self.manner.max_wait_s:
+            raise self._limited(call, delay_s)
+        self._watcher.on_wait(f"{self.provider}: rate limited, waiting {math.ceil(delay_s)} s")
+        await self.clock.sleep(delay_s)
+
+    def _limited(self, call: Call, delay_s: float) -> RateLimited:
+        until = iso(self.clock.now_s() + delay_s)
+        most = f"waiting at most {self.manner.max_wait_s:g} s"
+        return RateLimited(
+            self.provider, call.name, 429, "rate_limited",
+            f"the rate limit ends at {until}, in {math.ceil(delay_s)} s ({most})",
+        )  # fmt: skip
+
+    def _last(self, call: Call, error: PlatformError, attempt: int) -> PlatformError:
+        """The error that the caller sees: with the number of attempts, and whether the call may have been taken."""
+        repeated = isinstance(error, (PlatformUnreachable, PlatformFailed, RateLimited))
+        notes = [f"after {attempt} attempts"] if attempt > 1 and repeated else []
+        lost = isinstance(error, PlatformUnreachable) and error.maybe_taken
+        if not call.is_read and (lost or isinstance(error, PlatformFailed)):
+            notes.append(MAY_HAVE_BEEN_TAKEN)
+        if not notes:
+            return error
+        note = f" ({', '.join(notes)})"
+        if isinstance(error, PlatformRefused):
+            return type(error)(error.provider, error.call, error.status, error.code, error.message + note)
+        if isinstance(error, PlatformUnreachable):
+            return type(error)(error.provider, error.call, error.detail + note, maybe_taken=error.maybe_taken)
+        return error
+
+    # --- one attempt -------------------------------------------------------------------------------------------------
+
+    async def _once(self, call: Call) -> Reply:
+        began_s, seen = time.monotonic(), SimpleNamespace(connected=False, status=None)
+        try:
+            reply = await self._exchange(call, seen)
+        except TimeoutError:
+            raise self._unreachable(call, f"no answer within {self.manner.timeout_s:g} s", seen) from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise _CertificateRefused(
+                self.provider, call.name, f"its certificate is not accepted: {_reason(error)}", maybe_taken=False
+            ) from None
+        except (aiohttp.ClientConnectorError, aiohttp.ClientSSLError) as error:
+            seen.connected = False
+            raise self._unreachable(call, f"no connection: {_reason(error)}", seen) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._unreachable(call, f"the connection was lost: {_reason(error)}", seen) from None
+        finally:
+            duration_ms = (time.monotonic() - began_s) * 1e3
+            path = self.redaction.text(call.path)
+            self._watcher.on_call(Called(self.provider, call.method, path, seen.status, duration_ms))
+        self._note_limit(reply)
+        if 200 <= reply.status < 300:
+            return reply
+        raise self._refusal(call, reply)
+
+    async def _exchange(self, call: Call, seen: SimpleNamespace) -> Reply:
+        body, content_type = _body(call)
+        url = self._base_url + call.path + (f"?{urlencode(call.query)}" if call.query else "")
+        request = self._opened().request(
+            call.method, _encoded(url), data=body, headers=self._headers | content_type, allow_redirects=False,
+            trace_request_ctx=seen,
+        )  # fmt: skip
+        async with request as response:
+            seen.status = response.status
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            most = self.manner.max_answer_bytes if 200 <= response.status < 300 else _ERROR_BYTES
+            read = await _read(response, most)
+        if len(read) > most and 200 <= response.status < 300:
+            raise self._off(call, f"over {most} bytes", "at most that many (max_answer)")
+        return Reply(response.status, headers, read[:most])
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            trace = aiohttp.TraceConfig()
+            trace.on_connection_create_end.append(_note_connected)
+            connector = aiohttp.TCPConnector(
+                ssl=self._tls(), force_close=True, resolver=ThreadedResolver(), use_dns_cache=False
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace],
+                timeout=aiohttp.ClientTimeout(total=self.manner.timeout_s), raise_for_status=False,
+            )  # fmt: skip
+        return self._session
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        if self.manner.ca is None or not self._base_url.lower().startswith("https:"):
+            return True
+        context = ssl.create_default_context()
+        try:
+            context.load_verify_locations(self.manner.ca)
+        except (OSError, ssl.SSLError) as error:
+            raise _CertificateRefused(
+                self.provider, "ca", f"{self.manner.ca} has no PEM certificates: {_reason(error)}", maybe_taken=False
+            ) from None
+        return context
+
+    def _note_limit(self, reply: Reply) -> None:
+        reset_s = _number(reply.headers.get("x-ratelimit-reset"))
+        exhausted = reply.headers.get("x-ratelimit-remaining", "").strip() == "0"
+        self._free_at_s = reset_s if exhausted and reset_s is not None else 0.0
+
+    def _refusal(self, call: Call, reply: Reply) -> PlatformRefused:
+        error = self._judge(self.provider, call.name, reply.status, self.redaction.body(reply.body))
+        if isinstance(error, RateLimited):
+            error.reset_s = self._reset_s(reply)
+        return error
+
+    def _reset_s(self, reply: Reply) -> float | None:
+        """Seconds until the limit ends; None if the platform does not say, or says something past."""
+        now_s = self.clock.now_s()
+        reset_s = _number(reply.headers.get("x-ratelimit-reset"))
+        if reset_s is not None and reset_s > now_s:
+            return reset_s - now_s
+        return _retry_after_s(reply.headers.get("retry-after"), now_s)
+
+    def _unreachable(self, call: Call, detail: str, seen: SimpleNamespace) -> PlatformUnreachable:
+        detail = self.redaction.text(detail)
+        return PlatformUnreachable(self.provider, call.name, detail, maybe_taken=bool(seen.connected))
+
+    def _off(self, call: Call, came: str, expected: str) -> OffContract:
+        return OffContract(self.provider, call.name, "", self.redaction.text(came), expected)
+
+
+class _CertificateRefused(PlatformUnreachable):
+    """Trying again would not help."""
+
+
+async def _note_connected(session: object, context: SimpleNamespace, parameters: object) -> None:
+    context.trace_request_ctx.connected = True
+
+
+def _body(call: Call) -> tuple[bytes | None, dict[str, str]]:
+    if call.form is not None:
+        return urlencode(call.form).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+    if call.json is not None:
+        return orjson.dumps(call.json), {"Content-Type": "application/json"}
+    return None, {}
+
+
+def _encoded(url: str) -> Any:
+    """The URL as it stands: `%2F` in an id must not become `/`."""
+    from yarl import URL
+
+    return URL(url, encoded=True)
+
+
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body, or a little more than `most` bytes of it."""
+    pieces, size = [], 0
+    async for piece in response.content.iter_chunked(_CHUNK):
+        pieces.append(piece)
+        size += len(piece)
+        if size > most:
+            break
+    return b"".join(pieces)
+
+
+def _reason(error: BaseException) -> str:
+    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    text = getattr(inner, "strerror", None) or getattr(inner, "verify_message", None) or str(inner)
+    return " ".join(str(text or type(inner).__name__).split())[:200]
+
+
+def _number(text: str | None) -> float | None:
+    """Unix seconds of a header; None if it is no such thing."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if 0 < value < 1e11 else None
+
+
+def _retry_after_s(text: str | None, now_s: float) -> float | None:
+    """Seconds of Retry-After (RFC 9110 10.2.3): a number of them, or a date."""
+    if text is None:
+        return None
+    if text.strip().isdecimal() and text.isascii():
+        return float(text) if len(text.strip()) < 10 else None
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now_s)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,74 @@
+"""The normal form of a finding."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.posture.severity import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Remediation:
+    """What to do about a finding: a sentence or some, and commands to type, if there are any."""
+
+    summary: str
+    commands: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {"summary": self.summary, "commands": list(self.commands)}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a scan found. (provider, scan, id) is unique, and the same on every reading of the scan.
+
+    asset: host name, address or URL that it is about; cve: upper-case identifiers; cvss: 0.0 to 10.0; raw: the
+    platform's own object, every field kept; first_seen: when it was first stored, None before.
+    """
+
+    id: str
+    provider: str
+    scan: str
+    severity: Severity
+    title: str
+    description: str
+    asset: str
+    port: int | None
+    cve: tuple[str, ...]
+    cvss: float | None
+    remediation: Remediation | None
+    raw: Any
+    first_seen: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """What was found, in the same words in every scan: the embedded assessment's id, else the title."""
+        return self.id if self.provider == "embedded" else self.title
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same thing in the next scan: 32 hex digits of provider, kind, asset, port and CVEs."""
+        parts = [self.provider, self.kind, self.asset.lower(), self.port, sorted(self.cve)]
+        return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
+
+    def as_json(self) -> dict[str, Any]:
+        """FINDING of the public interface."""
+        return {
+            "id": self.id,
+            "provider": self.provider,
+            "scan": self.scan,
+            "severity": self.severity,
+            "title": self.title,
+            "description": self.description,
+            "asset": self.asset,
+            "port": self.port,
+            "cve": list(self.cve),
+            "cvss": self.cvss,
+            "remediation": None if self.remediation is None else self.remediation.as_json(),
+            "first_seen": self.first_seen,
+            "raw": self.raw,
+        }
