@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from gateway.config.patch import PatchFileName
 from gateway.config.secret import Secret, StoreUrl
 from gateway.config.section import Section, required, setting
 from gateway.config.units import format_duration
@@ -123,6 +124,10 @@ class Engine(Section):
     policy: ReadableFile | None = setting(
         None, "File with rules (YAML), read again when it changes; null = the preset moderate."
     )
+    patches: PatchFileName | None = setting(
+        None, "File in which `posture.actions` writes what follows from findings, read again when it changes; one that "
+        "is not there has none. null = none; `gateway run` needs none."
+    )  # fmt: skip
     decision_log: AccessLog = setting(
         False, "A line for each visitor who is stopped, with rule, score and findings: true = stdout, or a file name."
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, PlainSerializer, PlainValidator, SecretStr, WithJsonSchema, model_validator
+from pydantic import PlainSerializer, PlainValidator, SecretStr, WithJsonSchema, model_validator
 
 from gateway.config.address import parse_address, parse_endpoint
+from gateway.config.patch import MAX_PATHS, PatchDeed, PatchFileName, PatchName, PatchPreset
 from gateway.config.secret import Secret, SecretFile, with_secret_of_file, write_url
 from gateway.config.section import AnySection, Section, required, setting
 from gateway.config.value import (
@@ -80,8 +82,21 @@ def _tries(value: object) -> int:
 
 
 def _path_prefix(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"/[!-\"$->@-~]*", value):
-        raise rejected("a path in ASCII that begins with / and has no space, ? or #")
+    if not isinstance(value, str) or not re.fullmatch(r"/[!-\"$->@-~]{0,1023}", value):
+        raise rejected("a path in ASCII, at most 1024 characters, that begins with / and has no space, ? or #")
+    return str(value)
+
+
+def _text_pattern(value: object) -> str:
+    """Searched in text, and not in bytes like the patterns of `protection`."""
+    if not isinstance(value, str):
+        raise rejected("a regular expression")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # "possible nested set": [[:alpha:]] is no class here, so it is a mistake
+            re.compile(value)
+    except (re.error, ValueError, OverflowError, RecursionError, Warning) as error:
+        raise rejected(f"a regular expression ({str(error)[:100]})") from None
     return str(value)
 
 
@@ -104,6 +119,9 @@ StoreUrl = Annotated[
 ]
 Tries = Annotated[int, PlainValidator(_tries), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 20})]
 SitePath = Annotated[str, PlainValidator(_path_prefix), WithJsonSchema({"type": "string", "pattern": "^/"})]
+TextPattern = Annotated[
+    str, PlainValidator(_text_pattern), WithJsonSchema({"type": "string", "format": "regex"})
+]
 Severity = Annotated[Literal["critical", "high", "medium", "low", "info"], OneOf()]
 ProviderName = Annotated[Literal["ddactic", "cypersecurity", "securityspace", "embedded"], OneOf()]
 
@@ -240,37 +258,57 @@ class ActionMatch(Section):
 
     severity: Severity = setting("critical", "This severity or worse.")
     providers: tuple[ProviderName, ...] = setting([], "Who found it; [] = anybody.")
-    titles: tuple[str, ...] = setting([], "Regular expressions, searched in the title or the fixed id; [] = any.")
-    hosts: tuple[HostName, ...] = setting([], "Hosts that the finding is about; [] = any host of `sites`.")
+    titles: tuple[TextPattern, ...] = setting(
+        [], "Regular expressions, one of which is found in the title or, of the embedded assessment, in the fixed id; "
+        "[] = any."
+    )  # fmt: skip
+    hosts: tuple[HostName, ...] = setting(
+        [], "Hosts that the finding is about; for a finding about an address, the hosts where it counts. [] = any host "
+        "of `sites`, and no address."
+    )  # fmt: skip
 
 
 class Action(Section):
     """What the embedded engine does while a finding is open."""
 
-    name: Annotated[str, AfterValidator(lambda name: _word(name))] = required(
-        "Names the decisions in logs and metrics: lower-case letters, digits, - and _."
-    )
+    name: PatchName = required("Decisions have the name patch-NAME: lower-case letters, digits, - and _.")
     match: ActionMatch = setting({}, "Which findings.")
-    do: Annotated[Literal["block_path", "raise_preset"], OneOf()] = required(
+    do: PatchDeed = required(
         "block_path: nobody reaches the finding's path on that host; raise_preset: another preset for that host."
     )
     paths: tuple[SitePath, ...] = setting(
-        [], "Path prefixes to block; [] = the one that the finding names (a finding without a path is skipped)."
-    )
-    preset: Annotated[Literal["permissive", "moderate", "aggressive"], OneOf()] = setting(
-        "aggressive", "Of raise_preset."
-    )
+        [], "Of block_path: what is blocked, each with everything under it, / is all of the host; [] = the path that "
+        "the finding names (one without a path, or with /, is passed on to the next rule)."
+    )  # fmt: skip
+    preset: PatchPreset = setting("aggressive", "Of raise_preset; a host whose own is stricter keeps that.")
     expires: Duration = setting("24h", "The longest that it lasts, from the moment that the finding was first seen.")
-    dry_run: Flag = setting(False, "Only logged and counted, never enforced.")
+    dry_run: Flag = setting(False, "Only logged and counted, never enforced; the rules behind it act as without it.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.paths and self.do != "block_path":
+            report([Finding(("paths",), self.paths, f"nothing, since it does {self.do}")])
+        if len(self.paths) > MAX_PATHS:
+            report([Finding(("paths",), len(self.paths), f"at most {MAX_PATHS}")])
+        return self
 
 
 class Actions(Section):
     """From findings to the gateway."""
 
-    file: str | None = setting(
+    file: PatchFileName | None = setting(
         None, "Where what is in force is written for `gateway engine` (engine.patches); `gateway run` needs none."
     )
-    rules: tuple[Action, ...] = setting([], "In order; the first that matches a finding acts.")
+    rules: tuple[Action, ...] = setting([], "In order; the first that matches a finding and can act on it does.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [rule.name for rule in self.rules]
+        report([
+            Finding(("rules", index, "name"), name, "a name that no other rule has")
+            for index, name in enumerate(names) if name in names[:index]
+        ])  # fmt: skip
+        return self
 
 
 class Place(Section):
@@ -299,8 +337,9 @@ class Posture(Section):
     gateway: Place = setting({}, "Where the gateway is on the network.")
 
     def configured(self) -> tuple[str, ...]:
-        """The platforms with an account, in the order of PROVIDERS."""
-        return tuple(name for name in PROVIDERS[:3] if getattr(self.providers, name) is not None)
+        """The providers whose section stands in the file, in the order of PROVIDERS."""
+        given = self.providers.model_fields_set
+        return tuple(name for name in PROVIDERS if name in given and getattr(self.providers, name) is not None)
 
     def stored_beside(self, file: Path) -> Posture:
         """The same with the absolute path of an SQLite file, which is relative to the configuration's."""
@@ -311,11 +350,6 @@ class Posture(Section):
         absolute = file.absolute().parent / name
         return self.model_copy(update={"store": SecretStr(f"sqlite:///{absolute}")})
 
-
-def _word(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,47}", text):
-        raise rejected("a name of lower-case letters, digits, - and _ (at most 48)")
-    return text
 
 
 def _with_secrets(section: AnySection) -> AnySection:
