@@ -1,0 +1,81 @@
+"""A session with SecuritySpace: one token for all calls, renewed once for all of them.
+
+Theory of operation. A token is fetched by a task that everybody who needs it waits for, so that ten calls at a time
+make one `auth.php`. Each token has a number. Who finds that its token was refused asks for one that is newer; the first
+to do so starts the task, the others find it under way or done. A wrong user or password stays wrong: after it no
+further log-in is tried, which could lock the account. The token is in memory alone, and is `***` from the moment that
+it is known.
+
+Source: seed 002 'Authentication (auth.php)'; tokens are good for 24 hours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.errors import CredentialsRefused
+from gateway.posture.client.caller import Call, Caller
+from gateway.posture.client.refusal import succeeded
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Ticket:
+    """A token, and the how manyth it is."""
+
+    number: int
+    token: str
+
+
+class Session:
+    """The tokens of one client."""
+
+    def __init__(self, caller: Caller, key: str, userid: str, password: str) -> None:
+        self._caller = caller
+        self._form = {"apikey": key, "userid": userid, "password": password}
+        self._number = 0
+        self._login: asyncio.Task[Ticket] | None = None
+
+    async def ticket(self, after: Ticket | None = None) -> Ticket:
+        """A token, newer than `after`, which was refused. Raises what the log-in raised, to each who waits for it."""
+        if self._login is None or self._is_of_no_use(self._login, after):
+            self._login = asyncio.create_task(self._log_in())
+            self._login.add_done_callback(_take_error)
+        return await asyncio.shield(self._login)  # who stops waiting does not stop it for the others
+
+    async def close(self) -> None:
+        """Stops a log-in that is under way, and forgets the token."""
+        login, self._login = self._login, None
+        if login is not None:
+            login.cancel()
+            await asyncio.wait([login])
+
+    def _is_of_no_use(self, login: asyncio.Task[Ticket], after: Ticket | None) -> bool:
+        if not login.done():
+            return False
+        if login.cancelled():
+            return True
+        error = login.exception()
+        if error is not None:
+            return not isinstance(error, CredentialsRefused)
+        return after is not None and login.result().number <= after.number
+
+    async def _log_in(self) -> Ticket:
+        call = Call("POST", "/auth.php", is_read=True, form=self._form)
+        reply = await self._caller.call(call)
+        answer = succeeded(self._caller.decoded(call, reply))
+        if not answer.text("sessionToken"):
+            raise answer["sessionToken"].off("a token")
+        # From the body, as it came: the answer above has *** for a token that is known, which one may come again.
+        token: str = orjson.loads(reply.body)["sessionToken"]
+        self._caller.redaction.add(token)
+        self._number += 1
+        return Ticket(self._number, token)
+
+
+def _take_error(login: asyncio.Task[Ticket]) -> None:
+    """Without this the event loop complains about an error that nobody waits for any more."""
+    if not login.cancelled():
+        login.exception()
