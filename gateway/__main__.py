@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from gateway.errors import ConfigError, DescriptionError, GatewayError
+from gateway.errors import ConfigError, DescriptionError, GatewayError, PostureError, PostureUsage
 
 DONE, FAILED, WRONG = 0, 1, 2
 """Exit codes: done; failed at work; wrong usage or configuration."""
@@ -20,14 +20,16 @@ def main(arguments: list[str] | None = None) -> int:
         return _failed(getattr(error, "format_message", error.__str__)(), WRONG)
     except (ConfigError, DescriptionError) as error:
         return _failed(str(error), WRONG)
+    except PostureError as error:
+        return _failed(" ".join(str(error).split()), WRONG if isinstance(error, PostureUsage) else FAILED, "error")
     except GatewayError as error:
         return _failed(str(error), FAILED)
     except OSError as error:
         return _failed(str(error), FAILED)
 
 
-def _failed(message: str, code: int) -> int:
-    print(f"gateway: {message}", file=sys.stderr)
+def _failed(message: str, code: int, who: str = "gateway") -> int:
+    print(f"{who}: {message}", file=sys.stderr)
     return code
 
 

@@ -34,7 +34,21 @@ ROWS: list[dict[str, list[str]]] = [
         "logs": ["gateway.logs"],
     },
     {"http": ["gateway.http"], "protection": ["gateway.protection"], "engine": ["gateway.engine"]},
-    {"pool": ["gateway.pool"], "posture": ["gateway.posture"]},
+    {
+        "pool": ["gateway.pool"],
+        "posture": [
+            "gateway.posture.action",
+            "gateway.posture.answer",
+            "gateway.posture.domain",
+            "gateway.posture.event",
+            "gateway.posture.finding",
+            "gateway.posture.moment",
+            "gateway.posture.remedy",
+            "gateway.posture.scan",
+            "gateway.posture.severity",
+            "gateway.posture.signature",
+        ],
+    },
     {
         "protection client": [
             "gateway.protection.checker",
@@ -53,7 +67,7 @@ ROWS: list[dict[str, list[str]]] = [
         "server": ["gateway.server"],
         "admin": ["gateway.admin"],
         "engine service": ["gateway.engine.service"],
-        "posture service": ["gateway.posture.operation", "gateway.posture.webhook", "gateway.posture.output"],
+        "posture service": ["gateway.posture"],
     },
     {
         "top": [

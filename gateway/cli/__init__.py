@@ -7,5 +7,6 @@ started every few seconds: neither loads rich, nor the other's modules.
 from gateway.cli.argument import UsageError
 from gateway.cli.command import app
 from gateway.cli.engine import engine_app
+from gateway.cli.posture import posture_app
 
-__all__ = ["UsageError", "app", "engine_app"]
+__all__ = ["UsageError", "app", "engine_app", "posture_app"]

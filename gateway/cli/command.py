@@ -10,6 +10,7 @@ import typer
 
 from gateway.cli.argument import ConfigFile, read_address, read_header
 from gateway.cli.engine import engine_app
+from gateway.cli.posture import posture_app
 
 app = typer.Typer(
     help="A reverse proxy that asks a bot-protection API about every request and enforces the answer.",
@@ -18,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(engine_app, name="engine", invoke_without_command=True)
+app.add_typer(posture_app, name="posture")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,106 @@
+"""What all commands of `gateway posture` share: their options, and the way from a typed line to a document and an exit
+code."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from gateway.cli.argument import OutputFormat, read_duration
+from gateway.errors import PostureError
+
+if TYPE_CHECKING:
+    from gateway.posture.client.manner import Called
+    from gateway.posture.operation.desk import Desk
+
+EXCEEDED = 3
+"""Exit code: findings at or over --fail-on."""
+
+
+Provider = Annotated[
+    Literal["ddactic", "cypersecurity", "securityspace", "embedded"] | None,
+    typer.Option("--provider", help="Whose; may be left out where it is clear."),
+]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many.")]
+Verbose = Annotated[bool, typer.Option("-v", help="Each call on stderr: method, path, status, ms.")]
+WaitTimeout = Annotated[
+    str, typer.Option("--wait-timeout", metavar="DURATION", callback=read_duration, help="30s, 10m, 1h.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """The options that every command has."""
+
+    config: Path
+    format: OutputFormat
+    verbose: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command did. failure: why it fails although there is a document; exceeded: findings at --fail-on."""
+
+    document: dict[str, Any]
+    failure: Exception | None = None
+    exceeded: bool = False
+
+
+def seconds(duration: str) -> float:
+    """Of a duration that was checked when it was typed."""
+    from gateway.config.units import parse_duration
+
+    return parse_duration(duration)
+
+
+def carry_out(typed: Typed, kind: str, work: Callable[[Desk], Awaitable[Done | dict[str, Any]]]) -> int:
+    """Run `work` at a desk with the configuration, print its document, return the exit code. kind: how the document
+    looks as a table. Raises PostureError and ConfigError."""
+    try:
+        done = asyncio.run(_work(typed, work))
+        _print(typed.format, kind, done.document)
+    except OSError as error:
+        raise PostureError(str(error)) from None
+    except KeyboardInterrupt:
+        raise PostureError("interrupted") from None
+    if done.failure is not None:
+        raise done.failure
+    return EXCEEDED if done.exceeded else 0
+
+
+async def _work(typed: Typed, work: Callable[[Desk], Awaitable[Done | dict[str, Any]]]) -> Done:
+    from gateway.config.access import load_posture
+    from gateway.posture.client.manner import Watcher
+    from gateway.posture.operation.desk import Audience, Desk
+    from gateway.posture.output.progress import progress
+
+    posture = load_posture(typed.config)
+    with progress() as shown:
+
+        def on_call(called: Called) -> None:
+            status = "no answer" if called.status is None else str(called.status)
+            shown.note(f"{called.provider} {called.method} {called.path} {status} {called.duration_ms:.0f} ms")
+
+        watcher = Watcher(on_call, shown.note) if typed.verbose else Watcher(on_wait=shown.note)
+        async with Desk(posture, typed.config, watcher, Audience(shown.status, shown.note)) as desk:
+            done = await work(desk)
+    return done if isinstance(done, Done) else Done(done)
+
+
+def _print(format: OutputFormat, kind: str, document: dict[str, Any]) -> None:
+    if format is OutputFormat.table:
+        from gateway.posture.output.table import print_document
+
+        print_document(kind, document)
+        return
+    import orjson
+
+    sys.stdout.flush()
+    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()

@@ -1,0 +1,1 @@
+"""What the commands of `gateway posture` do: each function takes a `Desk` and gives the document that is printed."""

@@ -1,0 +1,173 @@
+"""How each provider starts a scan."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.config.access import load_sites
+from gateway.errors import PlatformError, PostureUsage, WaitExpired
+from gateway.posture.operation.desk import Desk
+from gateway.posture.operation.waiting import wait_until
+from gateway.posture.scan import Scan
+
+TYPES = {
+    "ddactic": ("passive", "active", "full"),
+    "cypersecurity": ("nmap", "zap", "sqlmap"),
+    "securityspace": ("advanced", "standard", "norisk", "desktop", "basic"),
+    "embedded": ("passive", "active", "full"),
+}
+"""The first one is the default, but SecuritySpace has none."""
+_LISTED_WITHIN_S = 6.0
+"""How long a new SecuritySpace audit is looked for in the audit list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to start. type: None = the provider's default; options: CyperSecurity's; the others are named in OPTIONS."""
+
+    target: str
+    type: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    webhook_url: str | None = None
+    exclude_dos: bool = False
+    notify: bool = False
+
+
+_OPTIONS = {
+    "options": ("--option", "cypersecurity"),
+    "webhook_url": ("--webhook-url", "ddactic"),
+    "exclude_dos": ("--exclude-dos", "securityspace"),
+    "notify": ("--notify", "securityspace"),
+}
+"""Field -> (the option that sets it, the only provider that has it)."""
+
+
+def read_option(text: str) -> tuple[str, Any]:
+    """(key, value) of KEY=VALUE: true, false and integers are what they say, the rest is text. Raises PostureUsage."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise PostureUsage(f"--option: got {text[:60]!r}; expected KEY=VALUE")
+    if value in ("true", "false"):
+        return key, value == "true"
+    return key, int(value) if re.fullmatch("-?[0-9]{1,18}", value) else value
+
+
+async def start_scan(desk: Desk, provider: str, wanted: Wanted) -> tuple[Scan, tuple[str, ...]]:
+    """(the scan, ids of further ones that the same call started). Its id is None if the platform does not tell it.
+    An embedded one is over, and stored. Raises PlatformError, ScanFailed, PostureUsage."""
+    return await _STARTERS[provider](desk, wanted)
+
+
+def checked(provider: str, wanted: Wanted) -> Wanted:
+    """With the default type filled in. Raises PostureUsage for a type or an option that the provider does not have."""
+    for name, (option, owner) in _OPTIONS.items():
+        if getattr(wanted, name) and owner != provider:
+            raise PostureUsage(f"{option} is for {owner}, and not for {provider}")
+    types = TYPES[provider]
+    if wanted.type is None and provider == "securityspace":
+        raise PostureUsage(f"--type is needed: {', '.join(types)}")
+    if wanted.type is not None and wanted.type not in types:
+        raise PostureUsage(f"--type: got {wanted.type[:60]!r}; {provider} has {', '.join(types)}")
+    return replace(wanted, type=wanted.type or types[0])
+
+
+async def _start_ddactic(desk: Desk, wanted: Wanted) -> tuple[Scan, tuple[str, ...]]:
+    client = desk.ddactic
+    domain_id, name = wanted.target, None
+    if not wanted.target.startswith("dom_"):
+        domain_id, name = await _domain_id(desk, wanted.target), wanted.target.lower().rstrip(".")
+    url = wanted.webhook_url or webhook_url(desk, "ddactic")
+    assert wanted.type is not None
+    scan = await client.start_scan(domain_id, type=wanted.type, webhook_url=url)
+    return replace(scan, target=scan.target or name, type=scan.type or wanted.type), ()
+
+
+async def _domain_id(desk: Desk, name: str) -> str:
+    wanted = name.lower().rstrip(".")
+    async for domain in desk.ddactic.domains():
+        if domain.name.lower().rstrip(".") == wanted:
+            return domain.id
+    raise PlatformError("ddactic", "GET /domains", f"no domain {name[:80]!r}; add it: gateway posture domains add")
+
+
+def webhook_url(desk: Desk, provider: str) -> str | None:
+    """What the platform is told to call; None without posture.webhooks.public_url."""
+    webhooks = desk.posture.webhooks
+    if webhooks is None or webhooks.public_url is None:
+        return None
+    return f"{webhooks.public_url.rstrip('/')}/webhooks/{provider}"
+
+
+async def _start_cypersecurity(desk: Desk, wanted: Wanted) -> tuple[Scan, tuple[str, ...]]:
+    assert wanted.type is not None
+    return await desk.cypersecurity.start_scan(wanted.target, type=wanted.type, options=wanted.options or None), ()
+
+
+async def _start_securityspace(desk: Desk, wanted: Wanted) -> tuple[Scan, tuple[str, ...]]:
+    """The call's answer has no id: the audit list is read before and after it."""
+    client, address = desk.securityspace, None if wanted.target == "self" else wanted.target
+    assert wanted.type is not None
+    known = {scan.id for scan in await client.audits()}
+    await client.run_audit(address, type=wanted.type, exclude_dos=wanted.exclude_dos, notify=wanted.notify)
+    try:
+        new = await wait_until(
+            lambda: _new_audits(desk, known, address), what="the new audit is not listed", timeout_s=_LISTED_WITHIN_S,
+            manner=client.caller.manner, clock=desk.clock,
+        )  # fmt: skip
+    except WaitExpired as error:
+        desk.audience.on_note(f"securityspace: the audit was taken, but {error}: its id is not known")
+        return Scan(None, "securityspace", address, wanted.type, "queued"), ()
+    return replace(new[0], type=new[0].type or wanted.type), tuple(str(scan.id) for scan in new[1:])
+
+
+async def _new_audits(desk: Desk, known: set[str | None], address: str | None) -> list[Scan] | None:
+    new = [scan for scan in await desk.securityspace.audits() if scan.id not in known and _is_for(scan, address)]
+    return sorted(new, key=lambda scan: (scan.created_at or "", scan.id or "")) or None
+
+
+def _is_for(scan: Scan, address: str | None) -> bool:
+    """True if the audit is of the address, or of one that the ranges and wildcards cover; of "self", any."""
+    if address is None or scan.target is None or scan.target == address:
+        return True
+    return any(_covers(one.strip(), scan.target) for one in address.split(","))
+
+
+def _covers(pattern: str, address: str) -> bool:
+    """192.168.1.* and 10.1.1-2.32-63 cover an address octet by octet (seed 002, saRunAudit)."""
+    try:
+        octets = str(ipaddress.IPv4Address(address)).split(".")
+    except ValueError:
+        return pattern == address
+    parts = pattern.split(".")
+    return len(parts) == 4 and all(map(_in_range, parts, octets))
+
+
+def _in_range(part: str, octet: str) -> bool:
+    if part == "*":
+        return True
+    match = re.fullmatch(r"([0-9]{1,3})(?:-([0-9]{1,3}))?", part)
+    return match is not None and int(match[1]) <= int(octet) <= int(match[2] or match[1])
+
+
+async def _start_embedded(desk: Desk, wanted: Wanted) -> tuple[Scan, tuple[str, ...]]:
+    """Runs to its end: what it found is stored here."""
+    from gateway.posture.assessment import assess, find_target
+
+    platform = desk.posture.providers.embedded
+    target = find_target(wanted.target, platform, load_sites(desk.file), desk.posture.gateway)
+    assert wanted.type is not None
+    result = await assess(target, wanted.type, platform, watcher=desk.watcher, clock=desk.clock)
+    desk.store.put_result(result.scan, result.findings)
+    return result.scan, ()
+
+
+_STARTERS: dict[str, Callable[[Desk, Wanted], Awaitable[tuple[Scan, tuple[str, ...]]]]] = {
+    "ddactic": _start_ddactic,
+    "cypersecurity": _start_cypersecurity,
+    "securityspace": _start_securityspace,
+    "embedded": _start_embedded,
+}
