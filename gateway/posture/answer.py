@@ -38,7 +38,8 @@ class Node:
 
     def __getitem__(self, key: str) -> Node:
         """The value of an object's key; null where it is missing."""
-        path = f"{self.path}.{key}" if self.path else key
+        step = _printable(key)  # the platform's own word, where `members` goes through its keys
+        path = f"{self.path}.{step}" if self.path else step
         return Node(self.provider, self.call, self._object().get(key), path)
 
     def items(self) -> list[Node]:
@@ -61,7 +62,7 @@ class Node:
 
     def optional_text(self, key: str) -> str | None:
         """A text of an object; None if it is missing or null."""
-        return self.text(key) if self.has(key) else None
+        return None if self[key].raw is None else self.text(key)
 
     def word(self, key: str) -> str:
         """A text, or a whole number, which some platforms write for the same thing."""
@@ -79,13 +80,13 @@ class Node:
 
     def optional_integer(self, key: str) -> int | None:
         """As integer; None if it is missing or null."""
-        return self.integer(key) if self.has(key) else None
+        return None if self[key].raw is None else self.integer(key)
 
     def optional_number(self, key: str) -> float | None:
         """A number; None if it is missing or null."""
-        if not self.has(key):
-            return None
         node = self[key]
+        if node.raw is None:
+            return None
         if isinstance(node.raw, bool) or not isinstance(node.raw, (int, float)):
             raise node.off("a number")
         return float(node.raw)
@@ -99,7 +100,7 @@ class Node:
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; empty if it is missing or null."""
-        return tuple(item.as_text() for item in self[key].items()) if self.has(key) else ()
+        return () if self[key].raw is None else tuple(item.as_text() for item in self[key].items())
 
     def moment(self, key: str) -> str | None:
         """A time as ISO 8601 text; None if it is missing, null, empty or 0 ("not yet")."""
@@ -134,5 +135,10 @@ def _shown(value: Any) -> str:
         return "nothing"
     if isinstance(value, (dict, list)):
         return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return _printable(orjson.dumps(value).decode())
+
+
+def _printable(text: str) -> str:
+    """At most 60 characters, none of which a terminal would act on."""
+    shown = "".join(one if one.isprintable() else "?" for one in text[: _SHOWN + 1])
+    return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "..."

@@ -1,4 +1,4 @@
-"""Times of the platforms, as the text that we print: ISO 8601, UTC, `Z`."""
+"""Times of the platforms as we print them: ISO 8601, UTC, whole seconds, `Z`. Such texts sort as the times do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def iso(time_s: float) -> str:
 
 def read_moment(value: object) -> str | None:
     """The ISO text of what a platform calls a time: ISO 8601, Unix seconds (a number or digits) or
-    `YYYY-MM-DD HH:MM:SS`; without an offset it is UTC. None for what says "not yet": null, "", 0 and "0".
+    `YYYY-MM-DD HH:MM:SS`; without an offset it is UTC, fractions are cut. None for what says "not yet": null, "", 0
+    and "0".
 
     Raises ValueError for anything else.
     """
@@ -27,8 +28,8 @@ def read_moment(value: object) -> str | None:
     if not isinstance(value, str):
         return iso(value)
     text = value.strip()
-    if text.isascii() and text.isdigit() and len(text) <= 12:
-        return iso(int(text))
+    if text.isascii() and text.isdigit():
+        return iso(int(text[:20]))  # milliseconds are far beyond the year 9999, and no date without hyphens
     moment = datetime.fromisoformat(text)
     return _written(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
 
@@ -39,4 +40,4 @@ def seconds(text: str) -> float:
 
 
 def _written(moment: datetime) -> str:
-    return moment.replace(tzinfo=None).isoformat(timespec="auto") + "Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

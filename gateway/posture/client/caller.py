@@ -7,12 +7,13 @@ Theory of operation. `Caller.call` sends a `Call` and judges what comes by the t
 | 429, unless it is a quota | wait for X-RateLimit-Reset, else Retry-After, else back-off; repeat | the same |
 | connection not made | repeat | repeat |
 | 5xx, time-out, connection lost | repeat | never: it may have been taken |
-| another 4xx, a 3xx | an error at once | the same |
+| another 4xx, a 3xx, an answer off the contract | an error at once | the same |
 
 Each call has a connection of its own: on one that is kept, a call that starts something could be lost just when the
 platform closes it, and nobody could tell whether it was taken. `X-RateLimit-Remaining: 0` makes the next call wait for
-the reset before it is sent. No wait is longer than `max_wait_s`, no call than `timeout_s`, no answer than
-`max_answer_bytes`.
+the reset before it is sent; so does a 429 that says when the limit ends, for every call of the platform and not only
+for the one that was refused. No wait is longer than `max_wait_s`, no call than `timeout_s`, no answer than
+`max_answer_bytes`. Proxies and accounts of the environment (`HTTPS_PROXY`, `.netrc`) are not looked at.
 """
 
 from __future__ import annotations
@@ -32,24 +33,28 @@ import orjson
 from aiohttp.resolver import ThreadedResolver
 
 from gateway import __version__
+from gateway.config.posture import is_loopback_url
 from gateway.errors import (
     OffContract,
     PlatformError,
     PlatformFailed,
     PlatformRefused,
     PlatformUnreachable,
+    PostureUsage,
     RateLimited,
 )
 from gateway.posture.answer import Node
 from gateway.posture.client.envelope import read_refusal
 from gateway.posture.client.manner import Called, Clock, Manner, Watcher, backoff_s
-from gateway.posture.client.redaction import Redaction
+from gateway.posture.client.redaction import DEPTH, Redaction
 from gateway.posture.moment import iso
 
 MAY_HAVE_BEEN_TAKEN = "may have been taken"
 _CHUNK = 64 * 1024
 _ERROR_BYTES = 64 * 1024
 """Of an error answer, more is not read."""
+_SAME_S = 0.01
+"""Two ends of a rate limit that are closer than that are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,10 @@ Judge = Callable[[str, str, int, bytes], PlatformRefused]
 
 class Caller:
     """Calls of one platform. provider: its name in errors; headers: sent with every call; secrets: what is `***` in
-    everything that comes out of here; judge: reads an error answer."""
+    everything that comes out of here; judge: reads an error answer.
+
+    Raises PostureUsage for a base URL that would send the key in the clear: http:// to anything but loopback.
+    """
 
     def __init__(
         self, provider: str, base_url: str, manner: Manner, *, headers: Mapping[str, str], secrets: tuple[str, ...],
@@ -95,12 +103,13 @@ class Caller:
         self.manner = manner
         self.clock = clock or Clock()
         self.redaction = Redaction(secrets)
-        self._base_url = base_url.rstrip("/")
+        self._base_url = _checked(provider, base_url).rstrip("/")
         self._headers = {"User-Agent": f"gateway-posture/{__version__}", "Accept-Encoding": "identity", **headers}
         self._watcher = watcher or Watcher()
         self._judge = judge
         self._session: aiohttp.ClientSession | None = None
         self._free_at_s = 0.0
+        self._told_s = 0.0  # end of the rate limit that the watcher knows of
 
     async def __aenter__(self) -> Self:
         return self
@@ -119,13 +128,20 @@ class Caller:
         return self.decoded(call, await self.call(call))
 
     def decoded(self, call: Call, reply: Reply) -> Node:
-        """The JSON of an answer, secrets replaced. Raises OffContract if it is none."""
+        """The JSON of an answer, secrets replaced. Raises OffContract if it is none, or nested over 100 levels deep."""
         try:
             decoded = orjson.loads(reply.body)
         except orjson.JSONDecodeError:
-            came = f"{len(reply.body)} bytes of {reply.headers.get('content-type', 'no content type')[:60]}"
-            raise self._off(call, came, "JSON") from None
-        return Node(self.provider, call.name, self.redaction.json(decoded))
+            raise self._off(call, self.described(reply), "JSON") from None
+        try:
+            return Node(self.provider, self._name(call), self.redaction.json(decoded))
+        except ValueError as error:
+            raise self._off(call, f"JSON that is {error}", f"at most {DEPTH}") from None
+
+    def described(self, reply: Reply) -> str:
+        """What came, in words, for an error: how many bytes, of which type."""
+        type = _printable(self.redaction.text(reply.headers.get("content-type", ""))).strip()[:60]
+        return f"{len(reply.body)} bytes of {type or 'no content type'}"
 
     async def call(self, call: Call) -> Reply:
         """The answer, once it is a success. Raises PlatformUnreachable, OffContract or PlatformRefused."""
@@ -138,7 +154,8 @@ class Caller:
                 delay_s = self._delay_s(call, error, attempt)
                 if delay_s is None:
                     raise self._last(call, error, attempt) from None
-            await self.clock.sleep(delay_s)
+            if delay_s > 0:
+                await self.clock.sleep(delay_s)
             attempt += 1
 
     # --- whether to repeat -------------------------------------------------------------------------------------------
@@ -155,30 +172,44 @@ class Caller:
         return backoff_s(self.manner, self.clock, attempt) if again else None
 
     def _rate_limit_s(self, call: Call, error: RateLimited, attempt: int) -> float:
+        """If the platform says when its limit ends, every call waits for that before it is sent: 0 here."""
         delay_s = backoff_s(self.manner, self.clock, attempt) if error.reset_s is None else error.reset_s
         if delay_s > self.manner.max_wait_s:
             raise self._limited(call, delay_s)
-        self._watcher.on_wait(f"{self.provider}: rate limited, waiting {math.ceil(delay_s)} s")
-        self._free_at_s = 0.0  # waited out here
-        return delay_s
+        if error.reset_s is None:
+            self._tell_wait(delay_s)
+            return delay_s
+        self._hold_until(self.clock.now_s() + delay_s)
+        return 0.0
 
     async def _wait_for_reset(self, call: Call) -> None:
-        """`X-RateLimit-Remaining: 0` was said: what is sent before the reset would be refused."""
+        """What is sent before the reset would be refused."""
         delay_s = self._free_at_s - self.clock.now_s()
         if delay_s <= 0:
             return
         if delay_s > self.manner.max_wait_s:
             raise self._limited(call, delay_s)
-        self._watcher.on_wait(f"{self.provider}: rate limited, waiting {math.ceil(delay_s)} s")
+        if self._free_at_s != self._told_s:  # of several calls that wait for the same, one says so
+            self._told_s = self._free_at_s
+            self._tell_wait(delay_s)
         await self.clock.sleep(delay_s)
+
+    def _hold_until(self, free_at_s: float) -> None:
+        if free_at_s > self._free_at_s + _SAME_S:
+            self._free_at_s = free_at_s
+
+    def _tell_wait(self, delay_s: float) -> None:
+        self._watcher.on_wait(f"{self.provider}: rate limited, waiting {math.ceil(delay_s)} s")
 
     def _limited(self, call: Call, delay_s: float) -> RateLimited:
         until = iso(self.clock.now_s() + delay_s)
         most = f"waiting at most {self.manner.max_wait_s:g} s"
-        return RateLimited(
-            self.provider, call.name, 429, "rate_limited",
+        error = RateLimited(
+            self.provider, self._name(call), 429, "rate_limited",
             f"the rate limit ends at {until}, in {math.ceil(delay_s)} s ({most})",
         )  # fmt: skip
+        error.reset_s = delay_s
+        return error
 
     def _last(self, call: Call, error: PlatformError, attempt: int) -> PlatformError:
         """The error that the caller sees: with the number of attempts, and whether the call may have been taken."""
@@ -191,7 +222,7 @@ class Caller:
             return error
         note = f" ({', '.join(notes)})"
         if isinstance(error, PlatformRefused):
-            return type(error)(error.provider, error.call, error.status, error.code, error.message + note)
+            return _with_message(error, (error.message + note).lstrip())
         if isinstance(error, PlatformUnreachable):
             return type(error)(error.provider, error.call, error.detail + note, maybe_taken=error.maybe_taken)
         return error
@@ -199,20 +230,14 @@ class Caller:
     # --- one attempt -------------------------------------------------------------------------------------------------
 
     async def _once(self, call: Call) -> Reply:
-        began_s, seen = time.monotonic(), SimpleNamespace(connected=False, status=None)
+        session, seen = self._opened(), SimpleNamespace(connected=False, status=None)
+        began_s = time.monotonic()
         try:
-            reply = await self._exchange(call, seen)
-        except TimeoutError:
-            raise self._unreachable(call, f"no answer within {self.manner.timeout_s:g} s", seen) from None
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise _CertificateRefused(
-                self.provider, call.name, f"its certificate is not accepted: {_reason(error)}", maybe_taken=False
-            ) from None
-        except (aiohttp.ClientConnectorError, aiohttp.ClientSSLError) as error:
-            seen.connected = False
-            raise self._unreachable(call, f"no connection: {_reason(error)}", seen) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self._unreachable(call, f"the connection was lost: {_reason(error)}", seen) from None
+            reply = await self._exchange(session, call, seen)
+        except PlatformError:
+            raise
+        except Exception as error:
+            raise self._translated(call, error, seen) from None
         finally:
             duration_ms = (time.monotonic() - began_s) * 1e3
             path = self.redaction.text(call.path)
@@ -222,10 +247,10 @@ class Caller:
             return reply
         raise self._refusal(call, reply)
 
-    async def _exchange(self, call: Call, seen: SimpleNamespace) -> Reply:
+    async def _exchange(self, session: aiohttp.ClientSession, call: Call, seen: SimpleNamespace) -> Reply:
         body, content_type = _body(call)
         url = self._base_url + call.path + (f"?{urlencode(call.query)}" if call.query else "")
-        request = self._opened().request(
+        request = session.request(
             call.method, _encoded(url), data=body, headers=self._headers | content_type, allow_redirects=False,
             trace_request_ctx=seen,
         )  # fmt: skip
@@ -237,6 +262,24 @@ class Caller:
         if len(read) > most and 200 <= response.status < 300:
             raise self._off(call, f"over {most} bytes", "at most that many (max_answer)")
         return Reply(response.status, headers, read[:most])
+
+    def _translated(self, call: Call, error: Exception, seen: SimpleNamespace) -> Exception:
+        """The error of ours for one of the HTTP client's; any other is a defect, and stays what it is."""
+        if isinstance(error, TimeoutError):
+            phase = "no answer" if seen.connected else "no connection"
+            return self._unreachable(call, f"{phase} within {self.manner.timeout_s:g} s", seen)
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            detail = self.redaction.text(f"its certificate is not accepted: {_reason(error)}")
+            return _CertificateRefused(self.provider, self._name(call), detail, maybe_taken=False)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            seen.connected = False
+            return self._unreachable(call, f"no connection: {_reason(error)}", seen)
+        if isinstance(error, aiohttp.ClientResponseError):
+            taken = "" if call.is_read else f" ({MAY_HAVE_BEEN_TAKEN})"
+            return self._off(call, "bytes that are no HTTP", f"an answer in HTTP/1.1{taken}")
+        if isinstance(error, (aiohttp.ClientError, OSError, ValueError)):
+            return self._unreachable(call, f"the connection was lost: {_reason(error)}", seen)
+        return error
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -264,12 +307,18 @@ class Caller:
         return context
 
     def _note_limit(self, reply: Reply) -> None:
+        """`Remaining: 0` holds the next calls back. Only an answer of a later window lets them go: of calls made at the
+        same time, one that was counted earlier may be answered later."""
         reset_s = _number(reply.headers.get("x-ratelimit-reset"))
-        exhausted = reply.headers.get("x-ratelimit-remaining", "").strip() == "0"
-        self._free_at_s = reset_s if exhausted and reset_s is not None else 0.0
+        if reset_s is None:
+            return
+        if _is_none_left(reply.headers.get("x-ratelimit-remaining", "")):
+            self._hold_until(reset_s)
+        elif reset_s > self._free_at_s + _SAME_S:
+            self._free_at_s = 0.0
 
     def _refusal(self, call: Call, reply: Reply) -> PlatformRefused:
-        error = self._judge(self.provider, call.name, reply.status, self.redaction.body(reply.body))
+        error = self._judge(self.provider, self._name(call), reply.status, self.redaction.body(reply.body))
         if isinstance(error, RateLimited):
             error.reset_s = self._reset_s(reply)
         return error
@@ -284,10 +333,14 @@ class Caller:
 
     def _unreachable(self, call: Call, detail: str, seen: SimpleNamespace) -> PlatformUnreachable:
         detail = self.redaction.text(detail)
-        return PlatformUnreachable(self.provider, call.name, detail, maybe_taken=bool(seen.connected))
+        return PlatformUnreachable(self.provider, self._name(call), detail, maybe_taken=bool(seen.connected))
 
     def _off(self, call: Call, came: str, expected: str) -> OffContract:
-        return OffContract(self.provider, call.name, "", self.redaction.text(came), expected)
+        return OffContract(self.provider, self._name(call), "", self.redaction.text(came), expected)
+
+    def _name(self, call: Call) -> str:
+        """As in errors: a secret that was typed where an id belongs stands in the path."""
+        return self.redaction.text(call.name)
 
 
 class _CertificateRefused(PlatformUnreachable):
@@ -296,6 +349,23 @@ class _CertificateRefused(PlatformUnreachable):
 
 async def _note_connected(session: object, context: SimpleNamespace, parameters: object) -> None:
     context.trace_request_ctx.connected = True
+
+
+def _checked(provider: str, base_url: str) -> str:
+    try:
+        if base_url.lower().startswith("https://") or is_loopback_url(base_url):
+            return base_url
+    except ValueError:  # no URL at all
+        pass
+    expected = "an https:// URL; http:// for loopback addresses only"
+    raise PostureUsage(f"{provider}: base_url: got {base_url[:100]!r}; expected {expected}")
+
+
+def _with_message(error: PlatformRefused, message: str) -> PlatformRefused:
+    changed = type(error)(error.provider, error.call, error.status, error.code, message)
+    if isinstance(error, RateLimited) and isinstance(changed, RateLimited):
+        changed.reset_s = error.reset_s
+    return changed
 
 
 def _body(call: Call) -> tuple[bytes | None, dict[str, str]]:
@@ -330,6 +400,16 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(text or type(inner).__name__).split())[:200]
 
 
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else " " for one in text)
+
+
+def _is_none_left(text: str) -> bool:
+    """True for an `X-RateLimit-Remaining` of 0, or less."""
+    digits = text.strip().removeprefix("-")
+    return digits.isascii() and digits.isdecimal() and (text.strip().startswith("-") or not digits.strip("0"))
+
+
 def _number(text: str | None) -> float | None:
     """Unix seconds of a header; None if it is no such thing."""
     try:
@@ -340,12 +420,14 @@ def _number(text: str | None) -> float | None:
 
 
 def _retry_after_s(text: str | None, now_s: float) -> float | None:
-    """Seconds of Retry-After (RFC 9110 10.2.3): a number of them, or a date."""
+    """Seconds of Retry-After (RFC 9110 10.2.3): a number of them, or a date; None if it says nothing to come."""
     if text is None:
         return None
     if text.strip().isdecimal() and text.isascii():
-        return float(text) if len(text.strip()) < 10 else None
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now_s)
-    except (TypeError, ValueError):
-        return None
+        delay_s = float(text) if len(text.strip()) < 10 else 0.0
+    else:
+        try:
+            delay_s = parsedate_to_datetime(text).timestamp() - now_s
+        except (TypeError, ValueError, OverflowError):
+            return None
+    return delay_s if delay_s > 0 else None

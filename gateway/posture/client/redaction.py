@@ -1,53 +1,102 @@
-"""Secrets that a platform echoes, or that stand in what we would say, become `***`."""
+"""Secrets that a platform echoes, or that stand in what we would say, become `***`.
+
+A secret is found in its own form and in those that a text may give to each of its characters: of a URL or form (`%2F`,
+`+`), of JSON (`\\u002f`, `\\/`) and of HTML (`&#47;`, `&amp;`), mixed as they come.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
 from typing import Any
-from urllib.parse import quote, quote_plus
+
+import orjson
 
 REDACTED = "***"
+DEPTH = 100
+"""Levels of JSON that are searched; what is nested deeper is refused."""
 _SEARCHED = 4
 """Characters from which on a secret is looked for inside longer texts; a shorter one is replaced where it is all."""
+_MARKS = ("%", "\\", "&", "+")
+"""A text without these has no character in another form than its own."""
 
 
 class Redaction:
-    """Replaces secrets in texts and in decoded JSON, in their own form and in those of a URL or form."""
+    """Replaces secrets in texts and in decoded JSON."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._whole: set[str] = set()
-        self._parts: tuple[str, ...] = ()
+        self._secrets: tuple[str, ...] = ()
+        self._patterns: tuple[re.Pattern[str], re.Pattern[str]] | None = None
         for secret in secrets:
             self.add(secret)
 
     def add(self, secret: str) -> None:
         """One more, such as a session token that has just come."""
-        forms = {secret, quote(secret, safe=""), quote_plus(secret), quote(secret)} - {""}
-        self._whole |= forms
-        longer = {form for form in self._whole if len(form) >= _SEARCHED}
-        self._parts = tuple(sorted(longer, key=len, reverse=True))  # of two, one inside the other: the longer first
+        if secret and secret not in self._secrets:
+            self._secrets = (*self._secrets, secret)
+            self._patterns = None
 
     def text(self, text: str) -> str:
         """The text without secrets."""
-        if text in self._whole:
-            return REDACTED
-        for part in self._parts:
-            if part in text:
-                text = text.replace(part, REDACTED)
-        return text
+        if not any(one in text for one in self._secrets) and not any(mark in text for mark in _MARKS):
+            return text
+        if self._patterns is None:  # compiled when first needed: it takes milliseconds
+            longer = [one for one in self._secrets if len(one) >= _SEARCHED]
+            self._patterns = _any_of(self._secrets), _any_of(longer)
+        whole, part = self._patterns
+        return REDACTED if whole.fullmatch(text) else part.sub(REDACTED, text)
 
     def json(self, value: Any) -> Any:
-        """Decoded JSON without secrets, in keys and values."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, list):
-            return [self.json(item) for item in value]
-        if isinstance(value, dict):
-            return {self.text(key): self.json(item) for key, item in value.items()}
-        return value
+        """Decoded JSON without secrets, in keys and values. Raises ValueError if it is nested deeper than DEPTH."""
+        return self._json(value, DEPTH)
 
     def body(self, body: bytes) -> bytes:
-        """A document in text form without secrets."""
-        for part in self._parts:
-            body = body.replace(part.encode(), REDACTED.encode())
-        return body
+        """A document in text form without secrets; one that has none comes back as it is."""
+        try:
+            decoded = orjson.loads(body)
+            cleaned = self.json(decoded)
+        except ValueError:  # no JSON
+            return self.text(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        return body if decoded == cleaned else orjson.dumps(cleaned)
+
+    def _json(self, value: Any, levels: int) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if not isinstance(value, (list, dict)):
+            return value
+        if levels == 0:
+            raise ValueError(f"nested deeper than {DEPTH} levels")
+        if isinstance(value, list):
+            return [self._json(item, levels - 1) for item in value]
+        return {self.text(key): self._json(item, levels - 1) for key, item in value.items()}
+
+
+def _any_of(secrets: Sequence[str]) -> re.Pattern[str]:
+    """The longer ones first, for one may stand inside another; of none, a pattern that nothing matches."""
+    longest_first = sorted(secrets, key=len, reverse=True)
+    return re.compile("|".join("".join(map(_forms, one)) for one in longest_first) or r"(?!)")
+
+
+def _forms(character: str) -> str:
+    """A pattern of every form of a character, the longer ones first: `%` must not be taken for that of `%25`."""
+    octets = character.encode("utf-8", "surrogatepass")
+    units = character.encode("utf-16-be", "surrogatepass")
+    point = ord(character)
+    forms = [
+        "".join("%" + _hex(f"{octet:02x}") for octet in octets),
+        "".join(r"\\u" + _hex(units[at : at + 2].hex()) for at in range(0, len(units), 2)),
+        f"&#0*{point};",
+        f"&#[xX]0*{_hex(f'{point:x}')};",
+        *(re.escape(form) for form in {escape(character)} - {character}),
+        *(["&apos;"] if character == "'" else []),
+        *([r"\\" + re.escape(character)] if character in '"\\/' else []),
+        *([r"\+"] if character == " " else []),
+        re.escape(character),
+    ]
+    return f"(?:{'|'.join(forms)})"
+
+
+def _hex(digits: str) -> str:
+    """A pattern of hexadecimal digits in any case."""
+    return "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in digits)
