@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from typing import Literal, Self, get_args
 from urllib.parse import quote
 
-import orjson
-
 from gateway.errors import OffContract, PermissionRefused, PlatformRefused, PostureUsage
 from gateway.posture.answer import Node
 from gateway.posture.client.caller import Call, Caller, Reply
@@ -157,15 +155,18 @@ class DDactic:
         """The body, once it is what was asked for; without secrets."""
         body = reply.body
         if format == "json":
-            cleaned = self.caller.decoded(call, reply).raw
-            return body if orjson.loads(body) == cleaned else orjson.dumps(cleaned)
-        if format == "html" and body.strip():
-            return self.caller.redaction.body(body)
-        if format == "pdf" and body.startswith(b"%PDF-"):
-            return body  # not searched: its tables count bytes, and its texts are compressed
-        came = f"{len(body)} bytes of {reply.headers.get('content-type', 'no content type')[:_SHOWN]}"
-        expected = "HTML that is not empty" if format == "html" else "a PDF, which begins with %PDF-"
-        raise OffContract(PROVIDER, call.name, "", self.caller.redaction.text(came), expected)
+            self.caller.decoded(call, reply)
+        elif format == "pdf" and not body.startswith(b"%PDF-"):
+            raise self._off(call, reply, "a PDF, which begins with %PDF-")
+        elif not body.strip():
+            raise self._off(call, reply, "HTML that is not empty")
+        if format == "pdf":
+            return body  # not searched for secrets: its tables count bytes, and its texts are compressed
+        return self.caller.redaction.body(body)
+
+    def _off(self, call: Call, reply: Reply, expected: str) -> OffContract:
+        name = self.caller.redaction.text(call.name)
+        return OffContract(PROVIDER, name, "", self.caller.described(reply), expected)
 
 
 # --- what comes -------------------------------------------------------------------------------------------------------
@@ -221,6 +222,8 @@ def _scan(node: Node, type: str | None = None) -> Scan:
 
 def _counts(node: Node) -> Counts:
     """`info` is not documented, and 0 where it is not there."""
+    if not isinstance(node.raw, dict):
+        raise node.off("an object")
     return Counts(**{severity: node.optional_integer(severity) or 0 for severity in SEVERITIES})
 
 
