@@ -1,6 +1,6 @@
 """The composition root: the one module that knows every other, and the entry of the child processes.
 
-`python -m gateway.app worker` and `python -m gateway.app engine` are started by the supervisor (gateway.control).
+`python -m gateway.app worker`, `engine` and `posture` are started by the supervisor (gateway.control).
 """
 
 from __future__ import annotations
@@ -200,6 +200,9 @@ class WorkerPart:
     def report(self) -> tuple[dict[str, Any], list[dict[str, str]]]:
         return self.worker.report()
 
+    def status(self) -> None:
+        """The metrics say all."""
+
 
 def _why_unhealthy(server: OriginServer) -> str:
     return "ejected after consecutive failures" if server.active_ok else "the active health check fails"
@@ -213,14 +216,18 @@ def _open_access_log(config: Config) -> AccessLog | None:
 
 
 def main(arguments: list[str]) -> int:
-    """`worker` or `engine`; returns the exit code."""
+    """`worker`, `engine` or `posture`; returns the exit code."""
     if arguments == ["worker"]:
         return uvloop.run(run_child(WorkerPart()))
     if arguments == ["engine"]:
         from gateway.engine.service import EnginePart
 
         return uvloop.run(run_child(EnginePart()))
-    print(f"python -m gateway.app: expected worker or engine, got {arguments}", file=sys.stderr)
+    if arguments == ["posture"]:
+        from gateway.posture.webhook.service import PosturePart
+
+        return uvloop.run(run_child(PosturePart()))
+    print(f"python -m gateway.app: expected worker, engine or posture, got {arguments}", file=sys.stderr)
     return 2
 
 

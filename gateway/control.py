@@ -138,6 +138,9 @@ class Part(Protocol):
     def report(self) -> tuple[dict[str, Any], list[dict[str, str]]]:
         """`Metrics.take()` and what is degraded now, as `{"part": ..., "reason": ...}`."""
 
+    def status(self) -> dict[str, Any] | None:
+        """What /status.json shows of this part besides; None: nothing, or what it showed before."""
+
 
 async def run_child(part: Part) -> int:
     """Live as a child of the supervisor until it says drain, SIGTERM comes, or it is gone. Returns the exit code."""
@@ -299,7 +302,8 @@ class _Child:
         if self._channel.congested:
             return
         metrics, degraded = self._part.report()
-        await self._send({"type": "report", "id": id, "metrics": metrics, "degraded": degraded})
+        status = self._part.status()
+        await self._send({"type": "report", "id": id, "metrics": metrics, "degraded": degraded, "status": status})
 
     async def _send(self, message: Message) -> None:
         with contextlib.suppress(ChannelTimeout, ChannelClosed):  # slow: it arrives later; gone: `_listen` sees it

@@ -341,6 +341,11 @@ class Posture(Section):
         given = self.providers.model_fields_set
         return tuple(name for name in PROVIDERS if name in given and getattr(self.providers, name) is not None)
 
+    @property
+    def is_used(self) -> bool:
+        """True if `gateway run` has something to do for it."""
+        return bool(self.webhooks or self.notify or self.actions.rules or self.configured())
+
     def stored_beside(self, file: Path) -> Posture:
         """The same with the absolute path of an SQLite file, which is relative to the configuration's."""
         url = self.store.get_secret_value()

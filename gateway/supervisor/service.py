@@ -91,6 +91,7 @@ class Supervisor:
         self._engine_secret = secrets.token_hex(32)  # sessions outlive the engine's process, if not ours
         self._workers: list[Slot] = []
         self._engine: Slot | None = None
+        self._posture: Slot | None = None
         self._keeping: dict[Slot, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -136,6 +137,8 @@ class Supervisor:
         failures = [slot.failure for slot in self._workers if slot.failure is not None]
         if failures and not self._stop.is_set():
             raise StartError(failures[0])
+        if self.config.posture.is_used:
+            self._posture = self._slot("posture", None)
         self._phase = "running"
         self._reloads.succeeded()
         self._in_background(self._reload_when_wanted())
@@ -183,11 +186,13 @@ class Supervisor:
             "index": index or 0,
             "engine_socket": self._engine_socket,
             "engine_secret": self._engine_secret if kind == "engine" else None,
+            "patches": self._patches,
             "listener_fds": self._listener_fds if kind == "worker" else {},
-            "drain_on_sigterm": kind == "worker",
+            "drain_on_sigterm": kind != "engine",
         }
         name = kind if index is None else f"{kind}-{index}"
-        slot = Slot(Plan(name, self._command(kind), process), self, self._patience)
+        without = () if kind == "posture" else ("posture",)
+        slot = Slot(Plan(name, self._command(kind), process, without), self, self._patience)
         self._keeping[slot] = asyncio.create_task(slot.keep())
         self._keeping[slot].add_done_callback(self._on_background_done)
         return slot
@@ -264,6 +269,11 @@ class Supervisor:
         if self._engine is not None and not needs_engine(config):
             engine, self._engine = self._engine, None
             await self._end([engine], self._patience.engine_s)
+        if self._posture is None and config.posture.is_used:
+            self._posture = self._slot("posture", None)
+        elif self._posture is not None and not config.posture.is_used:
+            posture, self._posture = self._posture, None
+            await self._end([posture], self._patience.engine_s)
 
     async def _configure(self, slots: list[Slot], config: Config) -> str | None:
         """Hand a configuration to the processes, all at once. The first refusal, if any."""
@@ -276,8 +286,7 @@ class Supervisor:
         self._phase = "draining"
         log.info("draining", drain_timeout_s=self.config.drain_timeout)
         await self._end(self._workers, self.config.drain_timeout)
-        if self._engine is not None:
-            await self._end([self._engine], self._patience.engine_s)
+        await self._end([slot for slot in (self._engine, self._posture) if slot is not None], self._patience.engine_s)
         if self._admin is not None:
             await self._admin.close()
         for task in self._background:
@@ -331,6 +340,8 @@ class Supervisor:
             found["workers", f"{self._ready_workers()} of {len(self._workers)} are ready"] = [SOURCE]
         if self._engine is not None and self._engine.state != "ready":
             found["engine", self._engine.failure or f"{self._engine.state}, requests go unchecked"] = [SOURCE]
+        if self._posture is not None and self._posture.state != "ready":
+            found["posture", self._posture.failure or self._posture.state] = [SOURCE]
         if self._reloads.error is not None:
             found["config", f"the last reload was refused: {self._reloads.error}"] = [SOURCE]
         return [{"part": part, "reason": reason, "processes": processes} for (part, reason), processes in found.items()]
@@ -345,6 +356,7 @@ class Supervisor:
             "protection_mode": ", ".join(sorted({site.protection.mode for site in self.config.sites})),
             "protection_timeout_ms": round(self.config.protection.timeout * 1000, 3),
             "engine": {"engine_socket": None if self._engine is None else self._engine_socket},
+            "posture": None if self._posture is None else self._posture.status,
             "processes": [
                 {
                     "name": slot.name,
@@ -361,6 +373,11 @@ class Supervisor:
     def _engine_socket(self) -> str:
         """Where the embedded engine listens, for workers and for operators of this user."""
         return f"{self._directory}/engine.sock"
+
+    @property
+    def _patches(self) -> str:
+        """Where the posture process writes what findings ask of the engine."""
+        return self.config.posture.actions.file or f"{self._directory}/patches.json"
 
     def _ready_workers(self) -> int:
         return sum(slot.state == "ready" for slot in self._workers)

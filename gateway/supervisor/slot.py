@@ -56,15 +56,21 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What fills a slot: the command, and the `process` object of the configure message (see gateway.control)."""
+    """What fills a slot: the command, and the `process` object of the configure message (see gateway.control). without:
+    sections of the configuration that the process has no use for, secrets above all."""
 
     name: str
     command: list[str]
     process: dict[str, Any]
+    without: tuple[str, ...] = ()
 
     @property
     def fds(self) -> tuple[int, ...]:
         return tuple(self.process["listener_fds"].values())
+
+    def dump(self, config: Config) -> dict[str, Any]:
+        """The configuration as the process gets it."""
+        return {key: value for key, value in config.dump(reveal_secrets=True).items() if key not in self.without}
 
 
 class Owner(Protocol):
@@ -108,6 +114,7 @@ class Slot:
         self.state: State = "starting"
         self.restarts = 0
         self.degraded: list[dict[str, str]] = []
+        self.status: dict[str, Any] = {}  # what the process shows on /status.json
         self.failure: str | None = None  # why the last process could not start
         self.settled = asyncio.Event()  # the first process is ready, or has failed
         self._plan = plan
@@ -174,7 +181,7 @@ class Slot:
         life.sent = config
         try:
             async with asyncio.timeout(self._patience.reload_s):
-                await life.channel.send({"type": "configure", "config": config.dump(reveal_secrets=True)})
+                await life.channel.send({"type": "configure", "config": self._plan.dump(config)})
                 return await answer
         except TimeoutError:
             return f"{self.name} has not answered for {self._patience.reload_s:g} s"
@@ -250,8 +257,8 @@ class Slot:
         return _Life(popen, channel, exited, self._owner.config, spawned_s=now_s, heard_s=now_s)
 
     def _configuration(self, life: _Life) -> Message:
-        config = life.sent.dump(reveal_secrets=True)
-        return {"type": "configure", "config": config, "process": {"name": self.name, **self._plan.process}}
+        process = {"name": self.name, **self._plan.process}
+        return {"type": "configure", "config": self._plan.dump(life.sent), "process": process}
 
     def _take(self, life: _Life, message: Message) -> None:
         life.heard_s = time.monotonic()
@@ -259,6 +266,8 @@ class Slot:
             case "report":
                 self._owner.totals.add(self.name, message["metrics"])
                 self.degraded = message["degraded"]
+                if message["status"] is not None:
+                    self.status = message["status"]
                 answer = life.collects.pop(message["id"], None)
                 if answer is not None and not answer.done():
                     answer.set_result(None)
@@ -321,6 +330,7 @@ class Slot:
             collect.cancel()
         self._owner.totals.forget(self.name)
         self.degraded = []
+        self.status = {}
         self._life = None
 
     async def _back_off(self, code: int, lived_s: float) -> None:

@@ -14,6 +14,7 @@ from gateway.posture.operation.starting import Wanted, checked, start_scan
 from gateway.posture.operation.waiting import wait_until
 from gateway.posture.scan import Scan, ScanResult, Status
 
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A started or read scan as it is stored. more: ids of further scans that the same call started; failure: why the

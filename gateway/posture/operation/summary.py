@@ -1,0 +1,61 @@
+"""What the dashboard shows: open findings by site and severity, their age, and the scans that run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from gateway.posture.finding import Finding
+from gateway.posture.severity import SEVERITIES
+from gateway.posture.store import Store
+
+SHOWN_FINDINGS = 50
+SHOWN_SITES = 100
+SHOWN_SCANS = 20
+_TEXT = 200
+
+
+def summary(store: Store) -> dict[str, Any]:
+    """JSON-able and bounded, the worst first. `sites`: open findings of each target by severity, and when the oldest
+    was first seen; `total`: all of them, shown or not."""
+    found = store.current()
+    targets = [store.target_of(finding) or finding.asset for finding in found]
+    running = [scan for status in ("running", "queued") for scan in store.scans(status=status, limit=SHOWN_SCANS)[0]]
+    return {
+        "total": len(found),
+        "severities": dict.fromkeys(SEVERITIES, 0) | Counter(finding.severity for finding in found),
+        "sites": _sites(found, targets)[:SHOWN_SITES],
+        "findings": [_row(*pair) for pair in zip(found[:SHOWN_FINDINGS], targets, strict=False)],
+        "scans": [
+            {
+                "provider": scan.provider,
+                "id": scan.id,
+                "target": _cut(scan.target),
+                "type": scan.type,
+                "status": scan.status,
+                "started_at": scan.started_at or scan.created_at,
+            }
+            for scan in running[:SHOWN_SCANS]
+        ],
+    }
+
+
+def _sites(found: list[Finding], targets: list[str]) -> list[dict[str, Any]]:
+    sites: dict[str, dict[str, Any]] = {}
+    for finding, target in zip(found, targets, strict=True):
+        new = {"site": _cut(target), **dict.fromkeys(SEVERITIES, 0), "oldest": finding.first_seen}
+        site = sites.setdefault(target.lower(), new)
+        site[finding.severity] += 1
+        site["oldest"] = min(filter(None, (site["oldest"], finding.first_seen)), default=None)
+    return sorted(sites.values(), key=lambda site: [-site[severity] for severity in SEVERITIES])
+
+
+def _row(finding: Finding, target: str) -> dict[str, Any]:
+    return {
+        "severity": finding.severity, "title": _cut(finding.title), "site": _cut(target), "asset": _cut(finding.asset),
+        "port": finding.port, "provider": finding.provider, "first_seen": finding.first_seen,
+    }  # fmt: skip
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= _TEXT else text[: _TEXT - 3] + "..."
