@@ -48,3 +48,29 @@ def _is_plain(path: str) -> bool:
         and ";" not in path
         and "\\" not in path
     )
+
+
+def folded(path: str) -> str:
+    """The one form of everything that some origin may take for the same path. Begins with `/`, does not end with it. ""
+    for a path that climbs (`..`): no browser sends it, and where it leads depends on who resolves it.
+
+    For what is forbidden by name, so that nobody comes to it by another name; it joins what many origins keep apart.
+    Beyond `normalised`: percent sequences are decoded three times, for servers in a row; a part ends at `?`, `#` or
+    NUL; spaces round it and dots behind it do not count, as on Windows; case is folded.
+    """
+    path = _AUTHORITY.sub("", path)
+    for _ in range(3):
+        path = _decoded(path)
+    kept = []
+    for part in path.replace("\\", "/").split("/"):
+        part = _END.split(part, maxsplit=1)[0].strip(_INVISIBLE)
+        if part == "..":
+            return ""
+        if part := part.rstrip("." + _INVISIBLE):
+            kept.append(part.casefold())
+    return "/" + "/".join(kept)
+
+
+_AUTHORITY = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # of a target in absolute form (RFC 9112 3.2.2)
+_END = re.compile("[;?#\0]")
+_INVISIBLE = " \t\r\n\v\f"

@@ -25,7 +25,7 @@ from gateway.engine.challenge.token import (
 )
 from gateway.engine.keyring import Binding, Keyring
 from gateway.engine.override import Overrides
-from gateway.engine.policy.judge import Policy
+from gateway.engine.policy.judge import Judging
 from gateway.engine.question import Count, Counted, Question, Reply, Spend
 from gateway.engine.request import Request
 from gateway.engine.session import Session, Sessions
@@ -76,7 +76,7 @@ class Terms:
     """What a reload may change. `keys`: of callers; none = any that is not empty; `patience_s`: what all look-ups of
     one call may take together; `budget_s`: what they and the store may."""
 
-    policy: Policy
+    policy: Judging
     keyring: Keyring
     sessions: Sessions
     keys: tuple[bytes, ...] = ()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from hashlib import blake2b
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 from gateway.engine.policy.condition import Condition, Conditions
 from gateway.engine.policy.model import Limit, Rule
@@ -24,6 +24,12 @@ SIGNERS = {
 }
 
 Judgement = Generator[Question, Reply, Verdict]
+
+
+class Judging(Protocol):
+    """Who judges requests: a Policy, or one with patches."""
+
+    def judge(self, request: Request) -> Judgement: ...
 
 
 class CompiledRule(NamedTuple):

@@ -22,13 +22,15 @@ MAX_LIST_BYTES = 8 * 1024 * 1024
 
 class LoadedPolicy(NamedTuple):
     """A policy and what it was made of. `lists`: the sets that have URLs, by name; `files`: the lists that were read,
-    to watch; `source`: its name for people; `sets`: all of them, as the rules look into them."""
+    to watch; `source`: its name for people; `sets`: all of them, as the rules look into them; `file`: as it was
+    read."""
 
     policy: Policy
     lists: Mapping[str, FetchedSet]
     files: tuple[str, ...]
     source: str
     sets: Mapping[str, NamedSet]
+    file: PolicyFile
 
 
 class FetchedSet(NamedTuple):
@@ -67,14 +69,16 @@ def compile_policy(file: PolicyFile, source: str, *, without_javascript: bool = 
     fixed = {name: Networks(_networks(one, source, name)) for name, one in file.sets.items()}
     sets = {name: NamedSet(networks) for name, networks in fixed.items()}
     sites = tuple(
-        SiteRules(host_matcher(site.hosts), _compiled(site, (*site.rules, *file.rules), sets)) for site in file.sites
+        SiteRules(host_matcher(site.hosts), compiled_rules(site, (*site.rules, *file.rules), sets))
+        for site in file.sites
     )
     return LoadedPolicy(
-        Policy(_compiled(file, file.rules, sets), without_javascript, file.dry_run, sites),
+        Policy(compiled_rules(file, file.rules, sets), without_javascript, file.dry_run, sites),
         {name: FetchedSet(one, sets[name], fixed[name]) for name, one in file.sets.items() if one.urls},
         tuple(listed for one in file.sets.values() for listed in one.files),
         source,
         sets,
+        file,
     )
 
 
@@ -83,10 +87,10 @@ def _preset(name: str) -> PolicyFile:
     return load_section(PRESETS / f"{name}.yaml", PolicyFile)
 
 
-def _compiled(
+def compiled_rules(
     file: PolicyFile | SitePolicy, own: tuple[Rule, ...], sets: Mapping[str, NamedSet]
 ) -> tuple[CompiledRule, ...]:
-    """`own` and the preset's, ready to judge with."""
+    """`own` rules and a section's preset, ready to judge with. Raises KeyError for a set that is not there."""
     return tuple(
         CompiledRule(
             rule,

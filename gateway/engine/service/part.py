@@ -42,14 +42,16 @@ class EnginePart:
 
     async def start(self, config: Config, process: dict[str, Any]) -> None:
         """Serve on `process["engine_socket"]`; sign with `process["engine_secret"]` (hexadecimal) where the
-        configuration names no secret. Raises ListenError, ConfigError or EngineError."""
+        configuration names no secret; read patches from `process["patches"]` (null = none) where it names no file of
+        them. Raises ListenError, ConfigError or EngineError."""
         path = process["engine_socket"]
         if not path:
             raise EngineError("the supervisor named no engine_socket")
         secret = process.get("engine_secret")
         runtime = EngineRuntime(
-            config.engine, bytes.fromhex(secret) if secret else None, supervised=True, trusted=True
-        )
+            config.engine, bytes.fromhex(secret) if secret else None, supervised=True, trusted=True,
+            patches=process.get("patches"),
+        )  # fmt: skip
         server = ApiServer(runtime.api, runtime.operator)
         sock = bind_unix(path)
         self._socket_file = (path, os.lstat(path).st_ino)
@@ -76,6 +78,9 @@ class EnginePart:
         remove_socket_file(*self._socket_file)
         await self._server.drain(self._drain_timeout_s)
         await self._runtime.stop()
+
+    def status(self) -> None:
+        """The metrics say all."""
 
     def report(self) -> tuple[dict[str, Any], list[dict[str, str]]]:
         """What was decided since the last report, and what is degraded."""

@@ -4,6 +4,8 @@ The policy file and the lists that it names are looked at every WATCH_S. A chang
 thread, since a long list takes seconds, and taken over by one assignment between two calls. A broken one changes
 nothing: it is logged, counted, and said in `degraded`.
 
+The file of patches is looked at in the same way, and on top of that each patch is taken away when its time is over.
+
 What the files were is noted before they are read, so that a change meanwhile is seen the next time. A list that was not
 known before it was read counts as changed once for the same reason.
 """
@@ -13,8 +15,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +27,14 @@ from gateway.config.change import FileState, file_state
 from gateway.engine.api import ProtectionApi, Respondents, accepted_keys
 from gateway.engine.bots.catalogue import Catalogue, load_catalogue
 from gateway.engine.keyring import Keyring
+from gateway.engine.policy.judge import Judging
 from gateway.engine.policy.loading import LoadedPolicy, load_policy
+from gateway.engine.policy.patching import patched
 from gateway.engine.service.counts import Counts
 from gateway.engine.service.lookups import Lookups
 from gateway.engine.service.observer import DecisionObserver
 from gateway.engine.service.operator import Operator
+from gateway.engine.service.patches import Patches
 from gateway.engine.service.store_watch import StoreWatch
 from gateway.engine.session import Sessions
 from gateway.engine.store import Store, store_of
@@ -47,16 +53,23 @@ FileStates = dict[str, FileState | None]
 class EngineRuntime:
     """`api` judges, `operator` answers operators. Everything else is for who starts, reloads and ends it."""
 
-    def __init__(self, engine: Engine, secret: bytes | None = None, *, supervised: bool, trusted: bool) -> None:
+    def __init__(
+        self, engine: Engine, secret: bytes | None = None, *, supervised: bool, trusted: bool,
+        patches: str | None = None, clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
         """`secret`: signs where the configuration names none; None = a new one. `supervised`: `report` is called about
-        once a second; `trusted`: whoever can connect may do what an operator may. Loads the catalogue (0.2 s of CPU).
+        once a second; `trusted`: whoever can connect may do what an operator may; `patches`: their file where the
+        configuration names none, None = there are none. Loads the catalogue (0.2 s of CPU).
 
         Raises ConfigError for a policy, a store address or a list that cannot be used.
         """
         self.metrics = Metrics()
         self.engine = engine
         self._secret = secret or os.urandom(32)
+        self._clock = clock
+        self._patch_file = patches
         self._loaded, self._seen = _load(engine, ())
+        self._patches = Patches(engine.patches or patches).at(clock())
         self._reloading = asyncio.Lock()  # a signal may come while a changed file is read
         self._policy_error = ""
         self._stack = AsyncExitStack()
@@ -73,8 +86,9 @@ class EngineRuntime:
             self.store, self.lookups.verifier, self.lookups.signatures, lambda: self.store.overrides
         )
         self.api = ProtectionApi(
-            _terms(engine, self._loaded, self._secret), catalogue, respondents, self.observer, time.time
-        )
+            _terms(engine, patched(self._loaded, self._patches.live), self._secret), catalogue, respondents,
+            self.observer, clock,
+        )  # fmt: skip
         self.metrics.engine_policy_last_reload_successful.values[()] = 1
         self._counts = Counts(self._collect, supervised=supervised)
         self.operator = Operator(
@@ -92,6 +106,7 @@ class EngineRuntime:
         if self.store.degraded_reason:
             log.warning("the engine's store is not reached", reason=self.store.degraded_reason)
         log.info("policy in force", source=self._loaded.source, rules=len(self._loaded.policy.rules))
+        self._log_patches(Patches(None))
 
     async def stop(self) -> None:
         """End everything that `start` began, and write out the decision log."""
@@ -144,6 +159,7 @@ class EngineRuntime:
                 "dry_run": self._loaded.policy.dry_run,
                 "error": self._policy_error or None,
             },
+            "patches": self._patches.status(),
             "store": self._store_watch.status(time.time()),
             "lists": self.lookups.status(),
         }
@@ -151,36 +167,68 @@ class EngineRuntime:
     def _degraded(self) -> list[dict[str, str]]:
         found = [
             ("engine policy", self._policy_error),
+            ("engine patches", self._patches.error),
             ("engine store", self.store.degraded_reason),
             ("engine store capacity", self._store_watch.full_reason(time.time())),
         ]
         return [{"part": part, "reason": reason} for part, reason in found if reason]
 
     async def _take_over(self, engine: Engine, loaded: LoadedPolicy, seen: FileStates) -> None:
-        terms = _terms(engine, loaded, self._secret)
+        patches, judging = await asyncio.to_thread(self._patch, engine, loaded)
+        terms = _terms(engine, judging, self._secret)
         await self.lookups.use(loaded.lists)
         self.engine, self._loaded, self._seen, self.api.terms = engine, loaded, seen, terms
         self._policy_error = ""
         self.metrics.engine_policy_last_reload_successful.values[()] = 1
+        self._use(patches)
+
+    def _patch(self, engine: Engine, loaded: LoadedPolicy) -> tuple[Patches, Judging]:
+        """The patches of now, and the policy with them."""
+        patches = self._patches.of(engine.patches or self._patch_file).at(self._clock())
+        return patches, patched(loaded, patches.live)
+
+    def _use(self, patches: Patches) -> None:
+        former, self._patches = self._patches, patches
+        self._log_patches(former)
+
+    def _log_patches(self, former: Patches) -> None:
+        patches = self._patches
+        if patches.error and patches.error != former.error:
+            log.error("patches not read, the former ones stay in force", error=patches.error)
+        if patches.live != former.live:
+            names = sorted({patch.name for patch in patches.live})
+            log.info("patches in force", file=patches.file, patches=len(patches.live), names=names)
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(WATCH_S)
+            await asyncio.sleep(self._patches.ends_in(self._clock(), WATCH_S))
             await self.check_files()
 
     async def check_files(self) -> None:
-        """Read the policy again if its file or a list of it has changed. Calls are answered meanwhile."""
+        """Read the policy again if its file or a list of it has changed, and the patches; end those whose time is over.
+        Calls are answered meanwhile."""
         async with self._reloading:
-            seen = await asyncio.to_thread(_file_states, self.engine, self._loaded.files)
-            if seen == self._seen:
-                return
-            try:
-                loaded, seen = await asyncio.to_thread(_load, self.engine, self._loaded.files)
-                await self._take_over(self.engine, loaded, seen)
-            except (ConfigError, OSError) as error:
-                self._refuse(seen, str(error))
-            else:
-                log.info("policy reloaded", source=self._loaded.source, rules=len(self._loaded.policy.rules))
+            await self._check_patches()
+            await self._check_policy()
+
+    async def _check_patches(self) -> None:
+        patches = await asyncio.to_thread(self._patches.at, self._clock())
+        if patches.live != self._patches.live:
+            judging = await asyncio.to_thread(patched, self._loaded, patches.live)
+            self.api.terms = replace(self.api.terms, policy=judging)
+        self._use(patches)
+
+    async def _check_policy(self) -> None:
+        seen = await asyncio.to_thread(_file_states, self.engine, self._loaded.files)
+        if seen == self._seen:
+            return
+        try:
+            loaded, seen = await asyncio.to_thread(_load, self.engine, self._loaded.files)
+            await self._take_over(self.engine, loaded, seen)
+        except (ConfigError, OSError) as error:
+            self._refuse(seen, str(error))
+        else:
+            log.info("policy reloaded", source=self._loaded.source, rules=len(self._loaded.policy.rules))
 
     def _refuse(self, seen: FileStates, error: str) -> None:
         """Not read again until it changes anew."""
@@ -201,12 +249,12 @@ def _load(engine: Engine, known: Iterable[str]) -> tuple[LoadedPolicy, FileState
     return loaded, {name: seen for name, seen in before.items() if name == engine.policy or name in loaded.files}
 
 
-def _terms(engine: Engine, loaded: LoadedPolicy, secret: bytes) -> Terms:
+def _terms(engine: Engine, policy: Judging, secret: bytes) -> Terms:
     secrets = [one.get_secret_value().encode() for one in engine.session.secrets] or [secret]
     keyring = Keyring(secrets)
     challenge = engine.challenge
     return Terms(
-        loaded.policy,
+        policy,
         keyring,
         Sessions(keyring, engine.session.lifetime),
         accepted_keys(key.get_secret_value() for key in engine.keys),
