@@ -1,0 +1,1 @@
+"""The revisions, oldest first: `REVISIONS` in gateway.posture.store.schema names them."""
