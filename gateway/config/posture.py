@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import PlainSerializer, PlainValidator, SecretStr, WithJsonSchema, model_validator
 
-from gateway.config.address import parse_address, parse_endpoint
+from gateway.config.address import parse_address, parse_endpoint, parse_host_pattern
 from gateway.config.patch import MAX_PATHS, PatchDeed, PatchFileName, PatchName, PatchPreset
 from gateway.config.secret import Secret, SecretFile, with_secret_of_file, write_url
 from gateway.config.section import AnySection, Section, required, setting
@@ -87,6 +87,16 @@ def _path_prefix(value: object) -> str:
     return str(value)
 
 
+def _site_host(value: object) -> str:
+    try:
+        host = parse_host_pattern(value) if isinstance(value, str) else "*"
+    except ValueError:
+        host = "*"
+    if host.startswith("*"):
+        raise rejected("a host name or an address, without port and without *")
+    return host
+
+
 def _text_pattern(value: object) -> str:
     """Searched in text, and not in bytes like the patterns of `protection`."""
     if not isinstance(value, str):
@@ -118,6 +128,7 @@ StoreUrl = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^(sqlite:///|postgresql://)"}),
 ]
 Tries = Annotated[int, PlainValidator(_tries), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 20})]
+SiteHost = Annotated[str, PlainValidator(_site_host), WithJsonSchema({"type": "string"})]
 SitePath = Annotated[str, PlainValidator(_path_prefix), WithJsonSchema({"type": "string", "pattern": "^/"})]
 TextPattern = Annotated[
     str, PlainValidator(_text_pattern), WithJsonSchema({"type": "string", "format": "regex"})
@@ -262,7 +273,7 @@ class ActionMatch(Section):
         [], "Regular expressions, one of which is found in the title or, of the embedded assessment, in the fixed id; "
         "[] = any."
     )  # fmt: skip
-    hosts: tuple[HostName, ...] = setting(
+    hosts: tuple[SiteHost, ...] = setting(
         [], "Hosts that the finding is about; for a finding about an address, the hosts where it counts. [] = any host "
         "of `sites`, and no address."
     )  # fmt: skip
