@@ -45,6 +45,7 @@ FAILURE_REASONS = (
     "timeout", "connect", "reset", "protocol", "integrity", "status", "unauthorized", "oversized", "breaker_open",
     "pool_full",
 )  # fmt: skip
+NOTICE_RESULTS = ("sent", "failed", "abandoned")
 
 # Upper bounds, inclusive, in seconds (bytes for the payload). One more bucket, +Inf, follows the last bound.
 EXCHANGE_BUCKETS = (
@@ -264,6 +265,27 @@ class Metrics:
         self.engine_policy_last_reload_successful = Gauge(
             "gateway_engine_policy_last_reload_successful",
             "1 if the last (re)load of the policy file was taken over, else 0.",
+        )
+        # Posture.
+        self.posture_findings = Gauge(
+            "gateway_posture_findings", "Open findings by provider and severity.", ("provider", "severity"), max
+        )
+        self.posture_risk_score = Gauge(
+            "gateway_posture_risk_score",
+            "Risk score of a domain's latest completed scan; of the 200 domains with the highest.",
+            ("domain",),
+            max,
+        )
+        self.posture_webhooks = Counter(
+            "gateway_posture_webhooks_total",
+            "Webhooks of platforms: stored, repeated, or why they were refused.",
+            ("provider", "result"),
+        )
+        self.posture_notices = Counter(
+            "gateway_posture_notices_total",
+            "Calls of the gateway's own webhook: sent, failed (repeated later), or abandoned.",
+            ("result",),
+            NOTICE_RESULTS,
         )
 
         self.config_last_reload_successful = Gauge(

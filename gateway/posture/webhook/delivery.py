@@ -1,0 +1,50 @@
+"""From a delivery's body to the event that is stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from gateway.posture.client.redaction import Redaction
+from gateway.posture.event import Event, event_id
+from gateway.posture.moment import read_moment
+from gateway.posture.signature import read_json
+
+
+def read_delivery(provider: str, body: bytes, redaction: Redaction, received_at: str) -> Event:
+    """The event of a body: a UTF-8 JSON object with an `event` text and a `data` object, secrets replaced. Raises
+    ValueError for anything else, and for what is nested deeper than `signature.MAX_DEPTH`."""
+    payload = read_json(body)
+    if not isinstance(payload, dict):
+        raise ValueError("expected a JSON object")
+    name, data = payload.get("event"), payload.get("data")
+    if not isinstance(name, str) or not isinstance(data, dict):
+        raise ValueError("expected an event text and a data object")
+    kept = redaction.json(data)
+    return Event(
+        _identity(provider, payload), provider, redaction.text(name), _timestamp(payload.get("timestamp")),
+        received_at, _scan(kept.get("scan_id")), kept,
+    )  # fmt: skip
+
+
+def _identity(provider: str, payload: Any) -> str:
+    try:
+        return event_id(provider, payload)
+    except TypeError:  # lone surrogates, numbers over 64 bits: valid JSON that the usual writer does not take
+        canonical = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
+        return hashlib.sha256(provider.encode() + b"\1" + canonical).hexdigest()[:32]
+
+
+def _timestamp(value: object) -> str | None:
+    """None for what is no time: it is the platform's to say, and no reason to lose an event."""
+    try:
+        return read_moment(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _scan(value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None

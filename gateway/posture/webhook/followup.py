@@ -1,0 +1,229 @@
+"""What follows from events: the scan is read with the platform's API, and stored with its findings.
+
+Theory of operation. The store knows which events nobody has handled; this works off that list, so that nothing is lost
+when the process dies. Events are gathered by scan: however many there are, the scan is read once for all that had come
+by then. A platform has at most `concurrency` readings under way, so that one that is slow holds up nobody else. A
+reading that fails for a reason that may pass is repeated with back-off until the newest of its events was tried
+`attempts` times; then, or at once for any other reason, its events are handled with that error. Events that need no
+reading, or whose platform is not configured, are handled with what they tell themselves (told.py).
+
+Several processes may share the store; both reading a scan costs a call and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from gateway import logs
+from gateway.errors import PlatformFailed, PlatformUnreachable, PostureError, PostureStoreError, RateLimited
+from gateway.posture.client.manner import Clock, Manner, backoff_s
+from gateway.posture.event import Event
+from gateway.posture.scan import ScanResult
+from gateway.posture.store import Store
+from gateway.posture.webhook.told import told
+
+log = logs.get("posture.followup")
+
+Read = Callable[[str, str], Awaitable[ScanResult]]
+"""(provider, scan id) -> what the platform says of the scan now. Raises PostureError."""
+Key = tuple[str, str]
+_MAY_PASS = (PlatformUnreachable, PlatformFailed, RateLimited, TimeoutError)
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Times in seconds. manner: how often a reading is tried, and the pauses between; reading_s: of one of them;
+    concurrency: readings at a time of one platform; round_events: unhandled events that are looked at together;
+    known_events: that are kept in memory at most; look_s: how often the store is asked without a reason, for events
+    that another process received."""
+
+    manner: Manner = Manner(attempts=12, backoff_s=5.0, backoff_max_s=600.0)  # noqa: RUF009  frozen
+    reading_s: float = 600.0
+    concurrency: int = 4
+    round_events: int = 500
+    known_events: int = 5000
+    look_s: float = 30.0
+
+
+class FollowUp:
+    """providers: those that `read` can ask; on_change: told when scans or findings were stored. `run` it as a task."""
+
+    def __init__(
+        self, store: Store, providers: Sequence[str], read: Read, on_change: Callable[[], None] = lambda: None,
+        patience: Patience = Patience(), clock: Clock = Clock(),  # noqa: B008  frozen
+    ) -> None:
+        self._store = store
+        self._providers = frozenset(providers)
+        self._read = read
+        self._on_change = on_change
+        self._patience = patience
+        self._clock = clock
+        self._pending: dict[Key, list[Event]] = {}
+        self._known: set[str] = set()
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._wake = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "posture-followup")
+        self._failures = logs.RateLimited(log)
+
+    def wake(self) -> None:
+        """There are new events."""
+        self._wake.set()
+
+    def use(self, providers: Sequence[str], read: Read) -> None:
+        """From the next reading on, these."""
+        self._providers, self._read = frozenset(providers), read
+        self.wake()
+
+    async def run(self) -> None:
+        """Until cancelled. What is not done by then is done after the next start."""
+        try:
+            while True:
+                self._wake.clear()
+                await self._round()
+                try:
+                    async with asyncio.timeout(self._patience.look_s):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._thread.shutdown(wait=False)
+
+    # --- what there is to do -----------------------------------------------------------------------------------------
+
+    async def _round(self) -> None:
+        """Take up the events that are not known yet."""
+        limit = min(len(self._known) + self._patience.round_events, self._patience.known_events)
+        try:
+            events = await self._in_store(self._store.unhandled_events, limit)
+            fresh = [event for event in events if event.id not in self._known]
+            alone = [event for event in fresh if self._key(event) is None]
+            if alone:
+                await self._in_store(lambda: self._handle(alone, None, alone=True))
+                self._on_change()
+        except PostureStoreError as error:
+            self._failures.error("store", "events cannot be followed up", error=str(error))
+            return
+        for event in fresh:
+            if (key := self._key(event)) is not None:
+                self._enqueue(key, event)
+        if alone and len(events) == limit:
+            self._wake.set()  # there may be more
+
+    def _key(self, event: Event) -> Key | None:
+        """Which scan must be read for the event; None: none can be, or needs to be."""
+        wanted = event.concerns_findings and event.scan is not None and event.provider in self._providers
+        return (event.provider, event.scan) if wanted and event.scan is not None else None
+
+    def _enqueue(self, key: Key, event: Event) -> None:
+        self._known.add(event.id)
+        self._pending.setdefault(key, []).append(event)
+        if key not in self._tasks:
+            self._tasks[key] = asyncio.get_running_loop().create_task(self._follow(key))
+
+    # --- one scan ----------------------------------------------------------------------------------------------------
+
+    async def _follow(self, key: Key) -> None:
+        """Read the scan until no event waits for it."""
+        try:
+            while key in self._pending:
+                async with self._turns.setdefault(key[0], asyncio.Semaphore(self._patience.concurrency)):
+                    delay_s = await self._read_for(key, self._pending.pop(key))
+                if delay_s is not None:
+                    await self._clock.sleep(delay_s)
+        finally:
+            self._tasks.pop(key, None)
+            self._wake.set()
+
+    async def _read_for(self, key: Key, events: list[Event]) -> float | None:
+        """One reading for these events. Returns seconds until the next attempt; None: they are handled."""
+        try:
+            async with asyncio.timeout(self._patience.reading_s):
+                result = await self._read(*key)
+        except _MAY_PASS as failure:
+            return await self._tried(key, events, str(failure) or "no answer in time")
+        except PostureError as failure:
+            error = str(failure)
+        except Exception as failure:  # a defect of one reading ends no other; its text could quote anything
+            error = type(failure).__name__
+        else:
+            return await self._keep(key, events, result)
+        log.error("scan not read", provider=key[0], scan=key[1][:100], error=error)
+        return await self._done(key, events, error)
+
+    async def _keep(self, key: Key, events: list[Event], result: ScanResult) -> float | None:
+        try:
+            await self._in_store(lambda: self._store.put_result(result.scan, result.findings))
+        except PostureStoreError as error:
+            return await self._tried(key, events, str(error))
+        log.info(
+            "scan read", provider=key[0], scan=key[1][:100], status=result.scan.status, findings=len(result.findings)
+        )
+        return await self._done(key, events, None)
+
+    async def _tried(self, key: Key, events: list[Event], error: str) -> float | None:
+        """After a failure that may pass."""
+        try:
+            attempts = await self._in_store(self._store.event_tried, events[-1].id)
+        except PostureStoreError as failure:
+            return self._again(key, events, str(failure), 1)
+        if attempts < self._patience.manner.attempts:
+            return self._again(key, events, error, attempts)
+        log.error("scan not read", provider=key[0], scan=key[1][:100], error=error, attempts=attempts)
+        return await self._done(key, events, error)
+
+    def _again(self, key: Key, events: list[Event], error: str, attempts: int) -> float:
+        self._pending[key] = events + self._pending.get(key, [])
+        delay_s = backoff_s(self._patience.manner, self._clock, attempts)
+        self._failures.warning(
+            key[0], "scan not read yet", provider=key[0], scan=key[1][:100], error=error, attempts=attempts,
+            in_s=round(delay_s, 1),
+        )  # fmt: skip
+        return delay_s
+
+    async def _done(self, key: Key, events: list[Event], error: str | None) -> float | None:
+        """The events are handled; where the scan could not be read, with what they tell themselves."""
+        try:
+            await self._in_store(self._handle, events, error)
+        except PostureStoreError as failure:
+            return self._again(key, events, str(failure), 1)
+        self._known.difference_update(event.id for event in events)
+        self._on_change()
+        return None
+
+    # --- on the thread -----------------------------------------------------------------------------------------------
+
+    def _handle(self, events: list[Event], error: str | None, *, alone: bool = False) -> None:
+        for event in events:
+            why = error
+            if event.concerns_findings and (alone or error is not None):
+                why = self._store_told(event) or error
+            self._store.event_handled(event.id, why)
+
+    def _store_told(self, event: Event) -> str | None:
+        """Store what the event itself tells. Returns why it cannot be; a store that is down says so again at once."""
+        if event.scan is None:
+            return None
+        try:
+            scan, findings = told(event, self._store.scan(event.scan, event.provider))
+            if scan is not None:
+                self._store.put_result(scan, findings)
+        except PostureStoreError as error:
+            return str(error)
+        return None
+
+    async def _in_store(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
+        """The store waits for disks and networks: never on the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

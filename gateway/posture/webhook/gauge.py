@@ -1,0 +1,43 @@
+"""The gauges of posture: open findings and risk scores, as the store has them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.metrics import Metrics
+from gateway.posture.severity import SEVERITIES
+from gateway.posture.store import Store
+
+MOST_DOMAINS = 200
+"""Domains with a gauge: those with the highest scores. The help of the metric says the number too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """findings: (provider, severity) -> how many are open, zeros of every provider included; risk_scores: by domain."""
+
+    findings: Mapping[tuple[str, ...], float]
+    risk_scores: Mapping[tuple[str, ...], float]
+
+
+def read_standing(store: Store, providers: tuple[str, ...]) -> Standing:
+    """Blocks. providers: those that are configured, for zeros before the first finding. Raises PostureStoreError."""
+    counted = Counter((finding.provider, finding.severity) for finding in store.current())
+    known = sorted({*providers, *(provider for provider, _ in counted)})
+    findings: dict[tuple[str, ...], float] = {
+        (provider, severity): counted[provider, severity] for provider in known for severity in SEVERITIES
+    }
+    highest = sorted(store.risk_scores().items(), key=lambda scored: (-scored[1], scored[0]))[:MOST_DOMAINS]
+    return Standing(findings, {(domain,): score for domain, score in highest})
+
+
+def show(metrics: Metrics, standing: Standing) -> None:
+    """On the event loop: metrics belong to one thread."""
+    for gauge, values in (
+        (metrics.posture_findings, standing.findings),
+        (metrics.posture_risk_score, standing.risk_scores),
+    ):
+        gauge.values.clear()
+        gauge.values.update(values)
