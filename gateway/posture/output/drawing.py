@@ -96,12 +96,12 @@ class Bars:
 
     def status(self, scan: Scan) -> None:
         """Adds the scan's bar, or moves it on; it is full when the scan is over."""
-        key = (scan.provider, scan.id)
+        key, description = (scan.provider, scan.id), shown(f"{scan_name(scan)}: {scan.status}")
         if key not in self._tasks:
             note = "" if scan.estimated_s is None else f"about {scan.estimated_s} s in all"
-            self._tasks[key] = self._progress.add_task("", total=None, note=note)
+            self._tasks[key] = self._progress.add_task(description, total=None, note=note)
         task = self._tasks[key]
-        self._progress.update(task, description=shown(f"{scan_name(scan)}: {scan.status}"))
+        self._progress.update(task, description=description)
         if scan.is_over:
             self._progress.update(task, total=1, completed=1, note="")
 
