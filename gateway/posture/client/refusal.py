@@ -112,13 +112,13 @@ def refused(answer: Node) -> PlatformRefused:
 
 def read_http_refusal(provider: str, call: str, status: int, body: bytes) -> PlatformRefused:
     """The exception of an HTTP status that is no success: none is documented, but an answer's word is taken where there
-    is one. Of 429 and 5xx the status decides, as it does about repeating the call."""
+    is one. Of 429 and 5xx the status decides, and what is neither is nobody's passing fault: no call is repeated."""
     plain = read_refusal(provider, call, status, body)
     word = _word(body)
     if not word or 300 <= status < 400:
         return plain
     kind, sentence = _documented(word) or (type(plain), "")
-    decided = type(plain) if status == 429 or status >= 500 else kind
+    decided = type(plain) if status == 429 or status >= 500 or kind is PlatformFailed else kind
     return decided(provider, call, status, word, sentence)
 
 

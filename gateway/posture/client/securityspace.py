@@ -116,6 +116,10 @@ class SecuritySpace:
         marks = {"excludedos": "1" if exclude_dos else None, "notification": "OCMP" if notify else None}
         await self._ask("/saRunAudit.php", _given(fields | marks))
 
+    def check_audit(self, ipaddr: str | None, *, type: str) -> None:
+        """Raises PostureUsage where run_audit would; nothing is sent, so that nothing needs to be before it."""
+        self._check("/saRunAudit.php", _given({"ipaddr": ipaddr, "audittype": type}))
+
     # --- zones -------------------------------------------------------------------------------------------------------
 
     async def zones(self) -> ZoneList:
@@ -190,7 +194,7 @@ class SecuritySpace:
 
     async def _read(self, path: str, fields: Mapping[str, str], read: Callable[[Node], Answer]) -> Answer:
         """What `read` makes of the answer. If the token is refused: once more, with another."""
-        check(f"POST {path}", path, fields, self.caller.redaction.text)
+        self._check(path, fields)
         async with self._places:
             ticket = await self._session.ticket()
             try:
@@ -199,6 +203,9 @@ class SecuritySpace:
                 if error.code not in EXPIRED:
                     raise
             return read(await self._send(path, fields, await self._session.ticket(after=ticket)))
+
+    def _check(self, path: str, fields: Mapping[str, str]) -> None:
+        check(f"POST {path}", path, fields, self.caller.redaction.text)
 
     async def _send(self, path: str, fields: Mapping[str, str], ticket: Ticket) -> Node:
         form = {"apikey": self._key, "sessionToken": ticket.token, **fields}

@@ -12,13 +12,15 @@ Source: seed 002 'Authentication (auth.php)'; tokens are good for 24 hours.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
-from gateway.errors import CredentialsRefused
+from gateway.errors import CredentialsRefused, PlatformUnreachable
 from gateway.posture.client.caller import Call, Caller
 from gateway.posture.client.refusal import succeeded
+
+_AUTH = Call("POST", "/auth.php", is_read=True)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -43,7 +45,16 @@ class Session:
         if self._login is None or self._is_of_no_use(self._login, after):
             self._login = asyncio.create_task(self._log_in())
             self._login.add_done_callback(_take_error)
-        return await asyncio.shield(self._login)  # who stops waiting does not stop it for the others
+        login = self._login
+        try:
+            return await asyncio.shield(login)  # who stops waiting does not stop it for the others
+        except asyncio.CancelledError:
+            waiter = asyncio.current_task()
+            if not login.cancelled() or (waiter is not None and waiter.cancelling()):
+                raise
+            raise PlatformUnreachable(
+                self._caller.provider, _AUTH.name, "the client was closed", maybe_taken=False
+            ) from None
 
     async def close(self) -> None:
         """Stops a log-in that is under way, and forgets the token."""
@@ -63,7 +74,7 @@ class Session:
         return after is not None and login.result().number <= after.number
 
     async def _log_in(self) -> Ticket:
-        call = Call("POST", "/auth.php", is_read=True, form=self._form)
+        call = replace(_AUTH, form=self._form)
         reply = await self._caller.call(call)
         answer = succeeded(self._caller.decoded(call, reply))
         if not answer.text("sessionToken"):
