@@ -12,8 +12,7 @@ from typing import Any
 import yaml
 from fakes import Client, Response
 
-from gateway.config.access import load_posture
-from gateway.config.posture import Posture
+from gateway.config.posture import Posture, load_posture
 from gateway.posture.event import Event
 from gateway.posture.signature import sign
 from gateway.posture.store import Store
