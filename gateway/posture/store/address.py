@@ -56,6 +56,8 @@ def parse_address(url: str) -> Address:
     if not parsed.database:
         raise PostureStoreError(f"the store's address names no database: expected {_EXPECTED}")
     secrets = [parsed.password, *(value for key, value in parsed.query.items() if key in _SECRET_PARAMETERS)]
-    shown = parsed.set(password=None, query={}).render_as_string()
+    shown = URL.create(
+        "postgresql", parsed.username, None, parsed.host, parsed.port, parsed.database
+    ).render_as_string()
     hidden = tuple(secret for secret in secrets if isinstance(secret, str) and secret)
     return Address(shown, parsed.set(drivername="postgresql+psycopg"), None, hidden)

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from sqlalchemy import Dialect, Text, TypeDecorator
+from sqlalchemy import TEXT, Dialect, Text, TypeDecorator
 from sqlalchemy.types import TypeEngine
 
 # What one of the databases does not take as text: NUL (PostgreSQL), halves of surrogate pairs (both). They stand as
@@ -22,7 +22,7 @@ class Words(TypeDecorator[str]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
+        return TEXT(collation="C" if dialect.name == "postgresql" else None)
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         if value is None or _UNFIT.search(value) is None:
