@@ -18,7 +18,7 @@ _HIDDEN = re.compile(
 _IN_BODY = re.compile(
     r"(?<![\w/.:-])(?!HTTP/|TLS/|SSL/|Mozilla/|gateway-posture/)[A-Za-z][A-Za-z0-9_.+-]{1,40}/v?\d{1,5}(?:\.\d{1,6})+"
     r"|(?<!\w)(?:Apache|Tomcat|Jetty|PHP|IIS|ASP\.NET|WebLogic|WildFly|JBoss|GlassFish|Django|Passenger)"
-    r"(?: Server)?(?: Version)?:?[ (]v?\d{1,5}(?:\.\d{1,6})+",
+    r"(?: Server)?(?: Version)?[: (]{1,2}v?\d{1,5}(?:\.\d{1,6})+",
     re.IGNORECASE,
 )
 """A name, a slash and numbers with a dot; of products that write it otherwise, those ways too. Not our own words,

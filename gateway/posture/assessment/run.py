@@ -19,7 +19,7 @@ from gateway.errors import PostureUsage, ScanFailed
 from gateway.posture.assessment.around import find_ways, probe_around
 from gateway.posture.assessment.burst import probe_burst
 from gateway.posture.assessment.catalogue import BY_ID, Kind
-from gateway.posture.assessment.certificate import judge_expiry, judge_trust, look
+from gateway.posture.assessment.certificate import judge_expiry, judge_trust, look, verifying_context
 from gateway.posture.assessment.cookie import judge_cookies
 from gateway.posture.assessment.header import JUDGES, values
 from gateway.posture.assessment.leak import judge_leak
@@ -66,6 +66,8 @@ async def assess(
     """
     if type not in TYPES:
         raise PostureUsage(f"embedded: type: got {type[:100]!r}; expected one of {', '.join(TYPES)}")
+    if target.ca is not None:
+        verifying_context(target)  # now, before anything is sent
     watcher, clock = watcher or Quiet(), clock or SystemClock()
     started_s, began_s = clock.now_s(), time.monotonic()
     async with Visitor(platform.timeout, watcher) as visitor:

@@ -50,8 +50,10 @@ def tls(authority: trustme.CA) -> Tls:
 def scan(ca_file: str) -> Assess:
     """`await scan(url, type="full", around=[...], place=..., burst=...)`: the assessment of localhost at that URL."""
 
-    async def run(url: str, type: str = "passive", *, around: tuple[str, ...] = ("http://127.0.0.1:9",), ca: bool = True,
-                  place: Place | None = None, watcher: Any = None, clock: Any = None, **keys: Any) -> ScanResult:
+    async def run(
+        url: str, type: str = "passive", *, around: tuple[str, ...] = ("http://127.0.0.1:9",), ca: bool = True,
+        place: Place | None = None, watcher: Any = None, clock: Any = None, **keys: Any,
+    ) -> ScanResult:
         settings = {"url": url, "around": list(around), "ca": ca_file if ca else None}
         platform = EmbeddedPlatform.model_validate(
             {"targets": {"localhost": settings}, "timeout": "2s", "slow_head": "1s", **keys}
