@@ -88,7 +88,7 @@ def risk_score(severities: Sequence[Severity]) -> float:
     """From 0 (nothing) to 10: `10 * (1 - product of (1 - share))` over the findings, to one decimal; the shares are
     critical 0.9, high 0.6, medium 0.3, low 0.1, info 0. One critical finding is 9.0, two high ones 8.4; each more
     makes it worse, and none makes it better."""
-    left = math.prod(1 - _SHARES[severity] for severity in severities)
+    left = math.prod((1 - _SHARES[severity] for severity in severities), start=1.0)
     return round(10 * (1 - left), 1)
 
 
