@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from posture.standin.securityspace import (
-    DOCUMENTED,
     KEY,
     MONTH_S,
     PASSWORD,
@@ -26,6 +26,7 @@ from posture.standin.securityspace import (
     entry,
     write_ca,
 )
+from posture.standin.securityspace_document import DOCUMENTED
 from posture.standin.server import Fault
 
 from gateway.errors import (
@@ -568,7 +569,12 @@ async def _answers(server: SecuritySpaceStandIn, ca: str) -> dict[str, Any]:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.sampled_from(["0", "-1", "443"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=6)
+    | st.sampled_from(["0", "-1", "443"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
@@ -582,7 +588,7 @@ def test_answer_with_anything_in_any_place_is_read_or_a_platform_error(answers: 
     for _ in range(data.draw(st.integers(1, 3))):
         answer = mutated(answer, data)
     try:
-        READERS[path](Node("securityspace", f"POST {path}", answer))
+        READERS[path](Node("securityspace", f"POST {path}", orjson.loads(json.dumps(answer))))
     except PlatformError as error:
         assert str(error).startswith(f"securityspace POST {path}: ")
 
