@@ -187,7 +187,7 @@ def _set_limits(address: Address, connection: Any) -> None:
         raise refused(address, f"the database's encoding is {encoding}; expected UTF8")
     with connection.cursor() as cursor:
         cursor.execute(f"SET statement_timeout = '{_STATEMENT_S}s'")
-        cursor.execute(f"SET lock_timeout = '{BUSY_S:.0f}s'")
+        cursor.execute(f"SET lock_timeout = '{BUSY_S * 1000:.0f}ms'")
         cursor.execute(f"SET idle_in_transaction_session_timeout = '{_STATEMENT_S}s'")
         # "Durable when it returns" is not for the server's configuration to take back.
         cursor.execute(

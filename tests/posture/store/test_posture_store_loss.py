@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import random
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import sqlalchemy as sa
 from posture.store.postgresql_server import PostgresqlServer
 from posture.store.sample import EVENTS, FINDINGS, a_scan, events_of, findings_of
 
 from gateway.posture.store import Store
 from gateway.posture.store.address import parse_address
 from gateway.posture.store.database import Database
+from gateway.posture.store.table import onboarding
 
 ROUNDS = 6
 
@@ -76,6 +81,61 @@ def test_writer_that_is_killed_loses_nothing_that_it_reported(empty_url: str) ->
     if database.is_sqlite:
         assert database.read(lambda connection: connection.exec_driver_sql("PRAGMA integrity_check").scalar()) == "ok"
     database.close()
+
+
+OPENER = """
+import sys
+from gateway.posture.store import Store
+
+print("begins", flush=True)
+Store.open(sys.argv[1]).close()
+sys.stdin.read()
+"""
+
+
+def test_process_that_is_killed_while_it_makes_a_store_is_in_nobodys_way(
+    tmp_path: Path, postgresql: PostgresqlServer
+) -> None:
+    for url in [*(f"sqlite:///{tmp_path}/{turn}.db" for turn in range(ROUNDS)), postgresql.database()]:
+        command = [sys.executable, "-c", OPENER, url]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        with process:
+            assert process.stdout is not None and process.stdout.readline() == b"begins\n"
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(random.uniform(0, 0.3))
+            process.kill()
+        with Store.open(url) as store:
+            store.put_result(a_scan())
+            assert store.scans() == ([a_scan()], 1)
+
+
+def test_writes_that_wait_for_each_other_are_both_done(postgresql: PostgresqlServer) -> None:
+    url = postgresql.database()
+    with Store.open(url) as store:
+        for number in range(2):
+            store.put_onboarding(f"{number}.example", {})
+    database = Database(parse_address(url))
+    both_hold_one = threading.Barrier(2)
+
+    def write(first: int) -> int:
+        tries = iter(range(9))
+
+        def work(connection: sa.Connection) -> int:
+            turn = next(tries)
+            for number in (first, 1 - first):
+                connection.execute(
+                    sa.update(onboarding).where(onboarding.c.domain == f"{number}.example"), {"state": first}
+                )
+                if turn == 0 and number == first:
+                    both_hold_one.wait(20)
+            return turn
+
+        return database.write(work)
+
+    with ThreadPoolExecutor(2) as pool:
+        turns = sorted(pool.map(write, (0, 1)))
+    database.close()
+    assert turns == [0, 1]
 
 
 def test_server_that_crashes_loses_nothing_that_was_stored(postgresql: PostgresqlServer) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -320,6 +321,21 @@ def test_file_that_another_process_writes_to_is_waited_for_and_then_an_error(
         assert store.scans() == ([], 0)
         other.close()
         store.put_result(a_scan())
+
+
+def test_row_that_somebody_else_holds_is_waited_for_and_then_an_error(
+    postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.posture.store.database.BUSY_S", 0.05)
+    url = postgresql.database()
+    with Store.open(url) as store, psycopg.connect(url) as other:
+        store.put_result(a_scan())
+        other.execute("SELECT * FROM scan FOR UPDATE")
+        with pytest.raises(PostureStoreError, match="a lock was held for too long by somebody else"):
+            store.put_result(a_scan(risk_score=9.9))
+        other.rollback()
+        store.put_result(a_scan(risk_score=9.9))
+        assert store.scan("scn_1") == a_scan(risk_score=9.9)
 
 
 def test_file_that_was_damaged_is_an_error(tmp_path: Path) -> None:
