@@ -96,7 +96,10 @@ def types_differ(
 def test_texts_of_postgresql_are_ordered_by_code_points(postgresql: PostgresqlServer) -> None:
     url = postgresql.database()
     Store.open(url).close()
-    query = "SELECT table_name, column_name FROM information_schema.columns WHERE collation_name = 'C' AND table_schema = 'public'"
+    query = (
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE collation_name = 'C' AND table_schema = 'public'"
+    )
     with psycopg.connect(url) as connection:
         found = set(connection.execute(query).fetchall())
     words = {
