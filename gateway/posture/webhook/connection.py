@@ -27,7 +27,10 @@ class Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """The answer to what is no HTTP request; nothing of it is repeated. The connection ends."""
+        """The answer to what is no HTTP request; nothing of it is repeated. Or to a request that met a defect:
+        its kind alone is logged. The connection ends."""
+        if status >= 500:
+            log.error("request failed", error=type(exc).__name__)
         response = web.Response(status=status, headers=HEADERS)
         response.force_close()
         return response

@@ -40,7 +40,8 @@ class Patience:
     """Times in seconds. manner: how often a reading is tried, and the pauses between; reading_s: of one of them;
     concurrency: readings at a time of one platform; round_events: unhandled events that are looked at together;
     known_events: that are kept in memory at most; look_s: how often the store is asked without a reason, for events
-    that another process received."""
+    that another process received; gather_s: how long more of
+    them are waited for after one has come."""
 
     manner: Manner = Manner(attempts=12, backoff_s=5.0, backoff_max_s=600.0)  # noqa: RUF009  frozen
     reading_s: float = 600.0
@@ -48,6 +49,7 @@ class Patience:
     round_events: int = 500
     known_events: int = 5000
     look_s: float = 30.0
+    gather_s: float = 0.2
 
 
 class FollowUp:
@@ -67,6 +69,7 @@ class FollowUp:
         self._known: set[str] = set()
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._turns: dict[str, asyncio.Semaphore] = {}
+        self._may_be_more = False  # in the store than were looked at
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "posture-followup")
         self._failures = logs.RateLimited(log)
@@ -89,6 +92,7 @@ class FollowUp:
                 try:
                     async with asyncio.timeout(self._patience.look_s):
                         await self._wake.wait()
+                    await asyncio.sleep(self._patience.gather_s)
                 except TimeoutError:
                     continue
         finally:
@@ -119,8 +123,9 @@ class FollowUp:
         for event in fresh:
             if (key := self._key(event)) is not None:
                 self._enqueue(key, event)
-        if alone and len(events) == limit:
-            self._wake.set()  # there may be more
+        self._may_be_more = len(events) == limit
+        if self._may_be_more and fresh:
+            self._wake.set()
 
     def _key(self, event: Event) -> Key | None:
         """Which scan must be read for the event; None: none can be, or needs to be."""
@@ -145,7 +150,8 @@ class FollowUp:
                     await self._clock.sleep(delay_s)
         finally:
             self._tasks.pop(key, None)
-            self._wake.set()
+            if self._may_be_more:
+                self._wake.set()
 
     async def _read_for(self, key: Key, events: list[Event]) -> float | None:
         """One reading for these events. Returns seconds until the next attempt; None: they are handled."""

@@ -94,16 +94,16 @@ class Notifier:
         async with turns:
             error = await self._call(orjson.dumps(notice.payload))
         if error is None:
+            await asyncio.to_thread(self._store.notice_done, notice.id)
             self._counter.values["sent",] += 1
             log.info("finding told", id=notice.id)
-            await asyncio.to_thread(self._store.notice_done, notice.id)
             return
         attempts = notice.attempts + 1
         given_up = attempts >= self._manner.attempts
-        self._counter.values["abandoned" if given_up else "failed",] += 1
-        log.warning("finding not told", id=notice.id, error=error, attempts=attempts, given_up=given_up)
         retry_at_s = None if given_up else self._clock.now_s() + backoff_s(self._manner, self._clock, attempts)
         await asyncio.to_thread(self._store.notice_failed, notice.id, retry_at_s, error)
+        self._counter.values["abandoned" if given_up else "failed",] += 1
+        log.warning("finding not told", id=notice.id, error=error, attempts=attempts, given_up=given_up)
 
     async def _call(self, body: bytes) -> str | None:
         """None if it was taken, else why not."""

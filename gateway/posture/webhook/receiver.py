@@ -100,7 +100,9 @@ class Receiver:
         self._counter = metrics.posture_webhooks
         self._limits = limits
         self._clock = clock
-        self._most_connections = min(limits.connections, _descriptors() - _OTHER_FILES)
+        self._most_connections = min(
+            limits.connections, _descriptors(limits.connections + _OTHER_FILES) - _OTHER_FILES
+        )
         self._held_bytes = 0
         self._thread = ThreadPoolExecutor(1, "posture-verifier")
         self._refusals = logs.RateLimited(log)
@@ -235,10 +237,15 @@ async def _invite(request: web.BaseRequest) -> None:
         request.writer.output_size = 0  # this was no answer yet
 
 
-def _descriptors() -> int:
-    """Files that this process may have open: past it, nobody could be told that there are too many connections."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return 2**31 if most == resource.RLIM_INFINITY else most
+def _descriptors(wanted: int) -> int:
+    """Files that this process may have open, raised to what is wanted if the system allows it: past it, nobody could be
+    told that there are too many connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    return wanted if soft == resource.RLIM_INFINITY else soft
 
 
 def _answer(status: int, **headers: str) -> web.Response:

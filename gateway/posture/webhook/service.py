@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
 PROCESS = "posture"
 FILE = Path("the configuration")
-DRAIN_S = 10.0
+DRAIN_S = 3.0
+"""For the answers that are under way, and again for the inbox: less than the supervisor waits for a process."""
 REFRESH_S = 3.0
 """After a change, the gauges and the outbox follow within so many seconds."""
 UNASKED_S = 60.0
