@@ -62,15 +62,15 @@ def folded(path: str) -> str:
     for _ in range(3):
         path = _decoded(path)
     kept = []
-    for part in path.replace("\\", "/").split("/"):
-        part = _END.split(part, maxsplit=1)[0].strip(_INVISIBLE)
+    for part in _TAIL.sub("", path.replace("\\", "/")).casefold().split("/"):
+        part = part.strip(_INVISIBLE)
         if part == "..":
             return ""
         if part := part.rstrip("." + _INVISIBLE):
-            kept.append(part.casefold())
+            kept.append(part)
     return "/" + "/".join(kept)
 
 
 _AUTHORITY = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # of a target in absolute form (RFC 9112 3.2.2)
-_END = re.compile("[;?#\0]")
+_TAIL = re.compile("[;?#\0][^/]*")
 _INVISIBLE = " \t\r\n\v\f"
