@@ -18,10 +18,14 @@ for the one that was refused. No wait is longer than `max_wait_s`, no call than 
 
 from __future__ import annotations
 
+import asyncio
 import math
+import os
+import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
@@ -53,6 +57,8 @@ MAY_HAVE_BEEN_TAKEN = "may have been taken"
 _CHUNK = 64 * 1024
 _ERROR_BYTES = 64 * 1024
 """Of an error answer, more is not read."""
+_TURNS = 20
+"""Of the event loop, after which it has surely noticed that a socket was shut down; 2 to 4 do."""
 _SAME_S = 0.01
 """Two ends of a rate limit that are closer than that are one."""
 
@@ -107,7 +113,7 @@ class Caller:
         self._headers = {"User-Agent": f"gateway-posture/{__version__}", "Accept-Encoding": "identity", **headers}
         self._watcher = watcher or Watcher()
         self._judge = judge
-        self._session: aiohttp.ClientSession | None = None
+        self._context: ssl.SSLContext | None = None
         self._free_at_s = 0.0
         self._told_s = 0.0  # end of the rate limit that the watcher knows of
 
@@ -118,10 +124,7 @@ class Caller:
         await self.close()
 
     async def close(self) -> None:
-        """Safe to call twice; a call after it opens what it needs anew."""
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        """For the client's own `close`: no connection outlives its call, so that there is nothing to close here."""
 
     async def json(self, call: Call) -> Node:
         """The decoded JSON of the answer, secrets replaced. Raises as `call`, and OffContract if it is no JSON."""
@@ -230,10 +233,10 @@ class Caller:
     # --- one attempt -------------------------------------------------------------------------------------------------
 
     async def _once(self, call: Call) -> Reply:
-        session, seen = self._opened(), SimpleNamespace(connected=False, status=None)
+        tls, seen = self._tls(), SimpleNamespace(connected=False, status=None)
         began_s = time.monotonic()
         try:
-            reply = await self._exchange(session, call, seen)
+            reply = await self._exchange(call, tls, seen)
         except PlatformError:
             raise
         except Exception as error:
@@ -247,24 +250,27 @@ class Caller:
             return reply
         raise self._refusal(call, reply)
 
-    async def _exchange(self, session: aiohttp.ClientSession, call: Call, seen: SimpleNamespace) -> Reply:
+    async def _exchange(self, call: Call, tls: ssl.SSLContext | bool, seen: SimpleNamespace) -> Reply:
         body, content_type = _body(call)
         url = self._base_url + call.path + (f"?{urlencode(call.query)}" if call.query else "")
-        request = session.request(
-            call.method, _encoded(url), data=body, headers=self._headers | content_type, allow_redirects=False,
-            trace_request_ctx=seen,
-        )  # fmt: skip
-        async with request as response:
-            seen.status = response.status
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            most = self.manner.max_answer_bytes if 200 <= response.status < 300 else _ERROR_BYTES
-            read = await _read(response, most)
+        async with self._session(tls) as session:
+            request = session.request(
+                call.method, _encoded(url), data=body, headers=self._headers | content_type, allow_redirects=False,
+                trace_request_ctx=seen,
+            )  # fmt: skip
+            async with request as response:
+                seen.status = response.status
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                most = self.manner.max_answer_bytes if 200 <= response.status < 300 else _ERROR_BYTES
+                read = await _read(response, most)
         if len(read) > most and 200 <= response.status < 300:
             raise self._off(call, f"over {most} bytes", "at most that many (max_answer)")
         return Reply(response.status, headers, read[:most])
 
     def _translated(self, call: Call, error: Exception, seen: SimpleNamespace) -> Exception:
         """The error of ours for one of the HTTP client's; any other is a defect, and stays what it is."""
+        if isinstance(error, _ConnectionLost):
+            error = error.error
         if isinstance(error, TimeoutError):
             phase = "no answer" if seen.connected else "no connection"
             return self._unreachable(call, f"{phase} within {self.manner.timeout_s:g} s", seen)
@@ -278,31 +284,43 @@ class Caller:
             taken = "" if call.is_read else f" ({MAY_HAVE_BEEN_TAKEN})"
             return self._off(call, "bytes that are no HTTP", f"an answer in HTTP/1.1{taken}")
         if isinstance(error, (aiohttp.ClientError, OSError, ValueError)):
-            return self._unreachable(call, f"the connection was lost: {_reason(error)}", seen)
+            return self._unreachable(call, f"the connection was lost: {_loss(error)}", seen)
         return error
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_create_end.append(_note_connected)
-            connector = aiohttp.TCPConnector(
-                ssl=self._tls(), force_close=True, resolver=ThreadedResolver(), use_dns_cache=False
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace],
-                timeout=aiohttp.ClientTimeout(total=self.manner.timeout_s), raise_for_status=False,
-            )  # fmt: skip
-        return self._session
+    @asynccontextmanager
+    async def _session(self, tls: ssl.SSLContext | bool) -> AsyncIterator[aiohttp.ClientSession]:
+        """For one call, whose connection is closed when it is over."""
+        sockets: list[socket.socket] = []
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(_note_connected)
+        connector = aiohttp.TCPConnector(
+            ssl=tls, force_close=True, resolver=ThreadedResolver(), use_dns_cache=False,
+            socket_factory=lambda address: _socket(address, sockets),
+        )  # fmt: skip
+        session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace], raise_for_status=False,
+            timeout=aiohttp.ClientTimeout(total=self.manner.timeout_s), middlewares=(_without_repeating,),
+        )  # fmt: skip
+        try:
+            async with session:
+                yield session
+        finally:
+            await _hang_up(sockets)
 
     def _tls(self) -> ssl.SSLContext | bool:
         if self.manner.ca is None or not self._base_url.lower().startswith("https:"):
             return True
+        if self._context is None:
+            self._context = self._trusting(self.manner.ca)
+        return self._context
+
+    def _trusting(self, ca: str) -> ssl.SSLContext:
         context = ssl.create_default_context()
         try:
-            context.load_verify_locations(self.manner.ca)
+            context.load_verify_locations(ca)
         except (OSError, ssl.SSLError) as error:
             raise _CertificateRefused(
-                self.provider, "ca", f"{self.manner.ca} has no PEM certificates: {_reason(error)}", maybe_taken=False
+                self.provider, "ca", f"{ca} has no PEM certificates: {_reason(error)}", maybe_taken=False
             ) from None
         return context
 
@@ -345,6 +363,44 @@ class Caller:
 
 class _CertificateRefused(PlatformUnreachable):
     """Trying again would not help."""
+
+
+class _ConnectionLost(Exception):
+    """In the place of an error of the HTTP client after which it would repeat a GET of its own accord, uncounted."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+async def _without_repeating(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _ConnectionLost(error) from None
+
+
+def _socket(address: aiohttp.AddrInfoType, opened: list[socket.socket]) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    opened.append(made)
+    return made
+
+
+async def _hang_up(sockets: list[socket.socket]) -> None:
+    """Of a TLS connection the HTTP client leaves the farewell to the event loop, which waits up to 30 s for the other
+    side's, and one in its handshake uvloop keeps for 60 s. What was wanted has come, or will not: both ways end now,
+    and the loop turns until it has noticed."""
+    for made in sockets:
+        with suppress(OSError):  # closed already
+            made.shutdown(socket.SHUT_RDWR)
+    for _ in range(_TURNS):
+        if all(made.fileno() == -1 for made in sockets):
+            return
+        await asyncio.sleep(0)
 
 
 async def _note_connected(session: object, context: SimpleNamespace, parameters: object) -> None:
@@ -396,7 +452,9 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 def _reason(error: BaseException) -> str:
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    text = getattr(inner, "strerror", None) or getattr(inner, "verify_message", None) or str(inner)
+    number = getattr(inner, "errno", None)
+    known = os.strerror(number) if isinstance(number, int) and number > 0 and isinstance(inner, ConnectionError) else ""
+    text = known or getattr(inner, "strerror", None) or getattr(inner, "verify_message", None) or str(inner)
     return " ".join(str(text or type(inner).__name__).split())[:200]
 
 
@@ -408,6 +466,15 @@ def _is_none_left(text: str) -> bool:
     """True for an `X-RateLimit-Remaining` of 0, or less."""
     digits = text.strip().removeprefix("-")
     return digits.isascii() and digits.isdecimal() and (text.strip().startswith("-") or not digits.strip("0"))
+
+
+def _loss(error: Exception) -> str:
+    """How far the answer came."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "closed before the answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer is not complete, or cannot be decoded"
+    return _reason(error)
 
 
 def _number(text: str | None) -> float | None:
