@@ -20,6 +20,10 @@ _SEARCHED = 4
 """Characters from which on a secret is looked for inside longer texts; a shorter one is replaced where it is all."""
 _MARKS = ("%", "\\", "&", "+")
 """A text without these has no character in another form than its own."""
+_JSON_ESCAPES = {
+    '"': '\\"', "\\": "\\\\", "/": "\\/", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t",
+}  # fmt: skip
+"""RFC 8259 7."""
 
 
 class Redaction:
@@ -90,7 +94,7 @@ def _forms(character: str) -> str:
         f"&#[xX]0*{_hex(f'{point:x}')};",
         *(re.escape(form) for form in {escape(character)} - {character}),
         *(["&apos;"] if character == "'" else []),
-        *([r"\\" + re.escape(character)] if character in '"\\/' else []),
+        *([re.escape(_JSON_ESCAPES[character])] if character in _JSON_ESCAPES else []),
         *([r"\+"] if character == " " else []),
         re.escape(character),
     ]

@@ -380,21 +380,17 @@ async def test_name_that_does_not_resolve_is_a_connection_not_made(world: World,
 
 @contextlib.asynccontextmanager
 async def deaf() -> AsyncIterator[int]:
-    """The port of a server that takes connections and never says a word. At the end it waits until each was closed by
-    who made it, which some event loops do only when the server has closed."""
-    over, serving = asyncio.Event(), []
+    """The port of a server that takes connections and is silent. It ends when each was closed by who made it."""
+    serving: list[asyncio.Task[Any] | None] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         serving.append(asyncio.current_task())
-        await over.wait()
         with contextlib.suppress(ConnectionError):
-            writer.write_eof()
             await reader.read()
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     yield int(server.sockets[0].getsockname()[1])
-    over.set()
     await asyncio.gather(*(task for task in serving if task is not None))
     server.close()
     await server.wait_closed()
