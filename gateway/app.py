@@ -224,9 +224,11 @@ def main(arguments: list[str]) -> int:
 
         return uvloop.run(run_child(EnginePart()))
     if arguments == ["posture"]:
-        from gateway.posture.webhook.service import PosturePart
+        from gateway.posture.operation.acting import repeated
+        from gateway.posture.webhook.service import Hook, PosturePart
 
-        return uvloop.run(run_child(PosturePart()))
+        part = PosturePart(lambda config, process: [Hook("actions", repeated(config, Path(process["patches"])))])
+        return uvloop.run(run_child(part))
     print(f"python -m gateway.app: expected worker, engine or posture, got {arguments}", file=sys.stderr)
     return 2
 

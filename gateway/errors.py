@@ -224,7 +224,8 @@ class PlatformRefused(PlatformError):
     """An error answer. status: the HTTP status; code: the platform's own word, "" = none; message: its text."""
 
     def __init__(self, provider: str, call: str, status: int, code: str, message: str) -> None:
-        super().__init__(provider, call, ": ".join(filter(None, (f"{status} {code}".strip(), message))))
+        what = code if status < 300 else f"{status} {code}".strip()  # a refusal may come with 200
+        super().__init__(provider, call, ": ".join(filter(None, (what, message))))
         self.status = status
         self.code = code
         self.message = message

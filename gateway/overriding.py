@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from gateway.config import EngineStore
 from gateway.config.access import EngineAccess, StoreAccess
-from gateway.config.loading import load_section
+from gateway.config.reading import load_section
 from gateway.engine.override import Override, parse_subject
 from gateway.engine.store import MEMORY, store_of
 from gateway.engine.store.valkey import ValkeyStore

@@ -4,8 +4,8 @@
 |---|---|
 | 4 | the command line, the composition root, the processes |
 | 3 | server, admin, the embedded engine's service, posture's operations, receiver and output |
-| 2 | what does I/O for a policy: the Protection API's client, origins, the control channel, posture's clients, store and
-    assessment; never each other |
+| 2 | what does I/O for a policy: the Protection API's client, origins, the control channel; posture's clients, store,
+assessment; never each other |
 | 2- | pool: client connections, shared by row 2; posture: the normal form of findings, scans, domains, events |
 | 1 | http <- protection <- engine: bytes in, values out; no socket, clock, logging, environment |
 | 0 | configuration, errors, metrics, logs |
@@ -39,6 +39,7 @@ ROWS: list[dict[str, list[str]]] = [
         "posture": [
             "gateway.posture.action",
             "gateway.posture.answer",
+            "gateway.posture.document",
             "gateway.posture.domain",
             "gateway.posture.event",
             "gateway.posture.finding",

@@ -6,40 +6,42 @@ operator needs (YAML, JSON Schema) is imported when it is asked for: a worker pr
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from gateway.config.engine import (
-    Engine,
-    EngineChallenge,
-    EngineCrawlers,
-    EngineListen,
-    EngineSession,
-    EngineStore,
-    EngineTls,
-)
-from gateway.config.loading import load_config, parse_config
-from gateway.config.models import (
-    ActiveHealth,
-    Admin,
-    Breaker,
-    ClientIp,
-    Config,
-    FingerprintHeaders,
-    GraphQL,
-    Limits,
-    Listener,
-    ListenerTls,
-    Logging,
-    Mcp,
-    Origin,
-    OriginHealth,
-    OriginPool,
-    OriginTls,
-    Protection,
-    ProtectionPool,
-    Site,
-)
-from gateway.config.value import CustomSource, HeaderSource
+if TYPE_CHECKING:
+    from gateway.config.engine import (
+        Engine,
+        EngineChallenge,
+        EngineCrawlers,
+        EngineListen,
+        EngineSession,
+        EngineStore,
+        EngineTls,
+    )
+    from gateway.config.loading import load_config, parse_config
+    from gateway.config.models import (
+        ActiveHealth,
+        Admin,
+        Breaker,
+        ClientIp,
+        Config,
+        FingerprintHeaders,
+        GraphQL,
+        Limits,
+        Listener,
+        ListenerTls,
+        Logging,
+        Mcp,
+        Origin,
+        OriginHealth,
+        OriginPool,
+        OriginTls,
+        Protection,
+        ProtectionPool,
+        Site,
+    )
+    from gateway.config.value import CustomSource, HeaderSource
 
 __all__ = [
     "ActiveHealth",
@@ -76,6 +78,17 @@ __all__ = [
     "render_yaml",
     "settings_table",
 ]
+
+_MODULES = ("models", "loading", "engine", "value")
+"""Where the names of __all__ are, but for the functions below."""
+
+
+def __getattr__(name: str) -> Any:
+    """Each name is loaded when it is asked for: a command that reads one section does not load the models of all."""
+    for module in map(import_module, (f"gateway.config.{one}" for one in _MODULES)) if name in __all__ else ():
+        if hasattr(module, name):
+            return getattr(module, name)
+    raise AttributeError(f"module 'gateway.config' has no attribute {name!r}")
 
 
 def render_yaml(config: Config) -> str:

@@ -1,20 +1,19 @@
 """What commands of an operator read of a configuration, where they do not need the whole.
 
 `gateway engine ban` and its like read how overrides are reached, and nothing else: in an emergency, a variable that
-only sessions need may not be there. `gateway posture` reads its section, and the sites for the embedded assessment.
+only sessions need may not be there. The embedded assessment reads the sites; `gateway posture` reads its section
+(gateway.config.posture).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 from gateway.config.engine import EngineListen, EngineStore
-from gateway.config.loading import load_section
-from gateway.config.models import Admin, Config, Site
-from gateway.config.posture import Posture
+from gateway.config.models import Admin, Site
+from gateway.config.reading import load_section
 from gateway.config.secret import Secret
-from gateway.config.section import Excerpt, Section, setting
+from gateway.config.section import Excerpt, setting
 
 
 class StoreKeys(Excerpt):
@@ -43,23 +42,10 @@ class EngineAccess(Excerpt):
     engine: EngineKeys = setting({}, "As in the configuration.")
 
 
-class PostureAccess(Excerpt):
-    """The section `posture` alone."""
-
-    whole: ClassVar[type[Section] | None] = Config
-    posture: Posture = setting({}, "As in the configuration.")
-
-
 class SiteAccess(Excerpt):
     """The sites alone."""
 
     sites: tuple[Site, ...] = setting([], "As in the configuration; none if the file names none.")
-
-
-def load_posture(path: Path) -> Posture:
-    """The section `posture` of a file, its SQLite file as an absolute path. Raises ConfigError as load_config does, for
-    keys that the configuration does not know too."""
-    return load_section(path, PostureAccess).posture.stored_beside(path)
 
 
 def load_sites(path: Path) -> tuple[Site, ...]:

@@ -482,6 +482,10 @@ class Config(Section):
         taken = {parse_address(listener.address) for listener in self.listeners}
         if admin in taken and (admin.path or admin.port):
             report([Finding(("admin", "address"), self.admin.address, "an address that no listener has")])
+        patches, written = self.engine.patches, self.posture.actions.file
+        if patches and written and patches != written:
+            expected = f"null, or engine.patches ({patches}): what is written is what the engine reads"
+            report([Finding(("posture", "actions", "file"), written, expected)])
         asked = [site.protection.timeout for site in self.sites if site.protection.endpoint == "embedded"]
         if not asked or self.engine.listen is not None:  # an engine for others, whose checks we do not know
             return self

@@ -6,14 +6,15 @@ import ipaddress
 import re
 import warnings
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import PlainSerializer, PlainValidator, SecretStr, WithJsonSchema, model_validator
 
 from gateway.config.address import parse_address, parse_endpoint, parse_host_pattern
 from gateway.config.patch import MAX_PATHS, PatchDeed, PatchFileName, PatchName, PatchPreset
+from gateway.config.reading import load_section
 from gateway.config.secret import Secret, SecretFile, with_secret_of_file, write_url
-from gateway.config.section import AnySection, Section, required, setting
+from gateway.config.section import AnySection, Excerpt, Section, required, setting
 from gateway.config.value import (
     Count,
     Duration,
@@ -292,7 +293,7 @@ class Action(Section):
         "the finding names (one without a path, or with /, is passed on to the next rule)."
     )  # fmt: skip
     preset: PatchPreset = setting("aggressive", "Of raise_preset; a host whose own is stricter keeps that.")
-    expires: Duration = setting("24h", "The longest that it lasts, from the moment that the finding was first seen.")
+    expires: Duration = setting("24h", "The longest that it lasts from the last scan that told the finding.")
     dry_run: Flag = setting(False, "Only logged and counted, never enforced; the rules behind it act as without it.")
 
     @model_validator(mode="after")
@@ -377,3 +378,21 @@ def _with_secrets(section: AnySection) -> AnySection:
         if getattr(section, key) is None:
             report([Finding((key,), None, f"a secret, or {file_key} with one")])
     return section
+
+
+class PostureAccess(Excerpt):
+    """The section alone: what `gateway posture` reads of a file, without loading the models of the others."""
+
+    others: ClassVar[frozenset[str] | None] = frozenset(
+        {
+            "admin", "client_ip", "drain_timeout", "engine", "limits", "listeners", "logging", "protection",
+            "server_name", "sites", "tracing", "workers",
+        }
+    )  # fmt: skip
+    posture: Posture = setting({}, "As in the configuration.")
+
+
+def load_posture(path: Path) -> Posture:
+    """The section `posture` of a file, its SQLite file as an absolute path. Raises ConfigError as load_config does, for
+    keys that the configuration does not know too."""
+    return load_section(path, PostureAccess).posture.stored_beside(path)

@@ -38,9 +38,9 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 class Excerpt(Section):
     """Some keys of a mapping of the file; the others are not read, so that nothing wrong with them matters. With
-    `whole`, the section that it is an excerpt of, a key that this has not either is an error, as it is there."""
+    `others`, the names of these other keys, a key that is not among them either is an error, as it is there."""
 
-    whole: ClassVar[type[Section] | None] = None
+    others: ClassVar[frozenset[str] | None] = None
 
 
 def setting(default: Any, meaning: str) -> Any:
@@ -68,6 +68,6 @@ def is_read(model: type[BaseModel], path: tuple[str | int, ...]) -> bool:
             break
         if isinstance(part, str):
             if part not in model.model_fields:
-                return model.whole is not None and part not in model.whole.model_fields
+                return model.others is not None and part not in model.others
             model = next(sections_of(model.model_fields[part].annotation), Section)
     return True

@@ -16,15 +16,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from gateway.config.address import parse_host_pattern
-from gateway.config.patch import MAX_PATCHES, MAX_PATH_CHARACTERS, MAX_PATHS, Patch, PatchedFinding
+from gateway.config.patch import MAX_PATCHES, MAX_PATH_CHARACTERS, Patch, PatchedFinding
 from gateway.config.posture import Action
 from gateway.engine.path import folded, normalised
-from gateway.posture.finding import Finding
+from gateway.posture.finding import PLACE_KEYS, Finding
 from gateway.posture.moment import iso, seconds
 from gateway.posture.severity import is_at_least, rank
-
-PATH_KEYS = ("path", "url", "uri", "endpoint")
-"""Fields of a finding's raw object that may name where it is."""
 
 
 class Sites(Protocol):
@@ -83,18 +80,11 @@ def plan(rules: Sequence[Action], found: Iterable[Located], sites: Sites, now_s:
             skipped += [Skipped(located.finding, act.rule.name, why) for why in act.why]
             for patch in act.patches:
                 if patch.key in patches or len(patches) < MAX_PATCHES:
-                    patches[patch.key] = _joined(patches.get(patch.key), patch)
+                    former = patches.setdefault(patch.key, patch)
+                    patches[patch.key] = max(former, patch, key=lambda one: one.until)
                 else:
                     skipped.append(Skipped(located.finding, act.rule.name, _TOO_MANY))
     return Plan(tuple(patches.values()), tuple(skipped), frozenset(one.finding.fingerprint for one in ordered))
-
-
-def _joined(former: Patch | None, patch: Patch) -> Patch:
-    """Of two findings that have the same fingerprint and name different paths: both paths, for the longer time."""
-    if former is None:
-        return patch
-    paths = tuple(sorted({*former.paths, *patch.paths})[:MAX_PATHS])
-    return former.model_copy(update={"paths": paths, "until": max(former.until, patch.until)})
 
 
 def changes(before: Sequence[Patch], after: Plan, now_s: float) -> list[Change]:
@@ -136,7 +126,8 @@ class _Act(NamedTuple):
 
 def _acts(rules: Sequence[Action], located: Located, sites: Sites, now_s: float) -> Iterator[_Act]:
     """Of each rule that matches, up to the first that can act and is no dry run. One whose time is over has acted."""
-    since_s = seconds(located.finding.first_seen or iso(now_s))
+    finding = located.finding
+    since_s = seconds(finding.last_seen or finding.first_seen or iso(now_s))
     for rule in rules:
         if not _matches(rule, located):
             continue
@@ -264,11 +255,11 @@ def _unchecked(host: str, path: str, sites: Sites, only: Sequence[str] = ()) -> 
 
 
 def path_of(finding: Finding, host: str) -> str | None:
-    """The path that a finding is about, normalised and without query: of its asset if that is a URL, else of PATH_KEYS
+    """The path that a finding is about, normalised and without query: of its asset if that is a URL, else of PLACE_KEYS
     of its raw object, each a path or a URL of the host. One that is more than `/` goes before one that is not; None
     without any."""
     raw: Mapping[Any, Any] = finding.raw if isinstance(finding.raw, Mapping) else {}
-    texts = [finding.asset, *(raw.get(key) for key in PATH_KEYS)]
+    texts = [finding.asset, *(raw.get(key) for key in PLACE_KEYS)]
     paths = [path for text in texts if isinstance(text, str) and (path := _path_in(text, host)) is not None]
     return next((path for path in paths if path != "/"), paths[0] if paths else None)
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+from gateway.posture.document import encoded
 
 FINDING_EVENTS = frozenset({"finding.new", "vulnerability.found", "critical.finding"})
 
@@ -45,5 +45,5 @@ class Event:
 
 def event_id(provider: str, payload: Any) -> str:
     """The id of a decoded JSON payload: its spacing and the order of its keys do not matter."""
-    canonical = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
+    canonical = encoded(payload, sort_keys=True)
     return hashlib.sha256(provider.encode() + b"\0" + canonical).hexdigest()[:32]

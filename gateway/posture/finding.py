@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
+from gateway.posture.document import encoded
 from gateway.posture.severity import Severity
+
+PLACE_KEYS = ("path", "url", "uri", "endpoint")
+"""Fields of a platform's own object that may say where in the asset it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Finding:
     """Something that a scan found. (provider, scan, id) is unique, and the same on every reading of the scan.
 
     asset: host name, address or URL that it is about; cve: upper-case identifiers; cvss: 0.0 to 10.0; raw: the
-    platform's own object, every field kept; first_seen: when it was first stored, None before.
+    platform's own object, every field kept; first_seen: when it was first stored, None before; last_seen: of what is
+    open, when its latest scan told it.
     """
 
     id: str
@@ -43,6 +46,7 @@ class Finding:
     remediation: Remediation | None
     raw: Any
     first_seen: str | None = None
+    last_seen: str | None = field(default=None, compare=False)
 
     @property
     def kind(self) -> str:
@@ -50,10 +54,16 @@ class Finding:
         return self.id if self.provider == "embedded" else self.title
 
     @property
+    def place(self) -> str:
+        """The path or URL inside the asset, as the platform's object names it; "" if it does not."""
+        raw = self.raw if isinstance(self.raw, dict) else {}
+        return next((text for key in PLACE_KEYS if isinstance(text := raw.get(key), str) and text), "")
+
+    @property
     def fingerprint(self) -> str:
-        """The same for the same thing in the next scan: 32 hex digits of provider, kind, asset, port and CVEs."""
-        parts = [self.provider, self.kind, self.asset.lower(), self.port, sorted(self.cve)]
-        return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
+        """The same for the same thing in the next scan: 32 hex digits of provider, kind, asset, port, CVEs, place."""
+        parts = [self.provider, self.kind, self.asset.lower(), self.port, sorted(self.cve), self.place]
+        return hashlib.sha256(encoded(parts)).hexdigest()[:32]
 
     def as_json(self) -> dict[str, Any]:
         """FINDING of the public interface."""

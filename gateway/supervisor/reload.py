@@ -11,7 +11,10 @@ from gateway.config.change import ENGINE_KEYS, changed_keys
 from gateway.metrics import Metrics
 
 # What is bound, counted or connected once, at the start. Everything else is swapped while traffic flows.
-RESTART_KEYS = ("listeners", "workers", "admin.address", *ENGINE_KEYS)
+RESTART_KEYS = (
+    "listeners", "workers", "admin.address", "posture.store", "posture.webhooks.address", "posture.actions.file",
+    "engine.patches", *ENGINE_KEYS,
+)  # fmt: skip
 
 
 def changed_restart_keys(old: Config, new: Config) -> list[str]:

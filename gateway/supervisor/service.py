@@ -377,7 +377,8 @@ class Supervisor:
     @property
     def _patches(self) -> str:
         """Where the posture process writes what findings ask of the engine."""
-        return self.config.posture.actions.file or f"{self._directory}/patches.json"
+        config = self.config
+        return config.engine.patches or config.posture.actions.file or f"{self._directory}/patches.json"
 
     def _ready_workers(self) -> int:
         return sum(slot.state == "ready" for slot in self._workers)

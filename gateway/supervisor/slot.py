@@ -266,7 +266,7 @@ class Slot:
             case "report":
                 self._owner.totals.add(self.name, message["metrics"])
                 self.degraded = message["degraded"]
-                if message["status"] is not None:
+                if message.get("status") is not None:
                     self.status = message["status"]
                 answer = life.collects.pop(message["id"], None)
                 if answer is not None and not answer.done():

@@ -8,8 +8,8 @@ import pytest
 
 from gateway.config.access import EngineAccess, EngineKeys, StoreAccess, StoreKeys
 from gateway.config.engine import Engine
-from gateway.config.loading import load_section
 from gateway.config.models import Config
+from gateway.config.reading import load_section
 from gateway.config.section import Section, is_read
 from gateway.errors import ConfigError
 

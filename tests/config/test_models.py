@@ -13,7 +13,7 @@ from gateway.config import Config, HeaderSource, parse_config
 from gateway.config.loading import parse_text
 from gateway.errors import ConfigError
 
-# The block of the public interface, as it stands there; `posture: {...}` alone is written `posture: {}`.
+# The block of the public interface, as it stands there; of `posture`, what is there without a section of its own.
 INTERFACE = """
 listeners:
   - address: 127.0.0.1:8080            # host:port, [v6]:port or unix:/path
@@ -91,12 +91,23 @@ engine:                                # the embedded Protection API
   listen: null                         # for `gateway engine`
   keys: []                             # accepted keys; [] = any non-empty one
   policy: null                         # FILE; null = the built-in policy
+  patches: null
   decision_log: false
   session: {secrets: [], lifetime: 24h, bind_address: true}
   challenge: {difficulty: 16, without_javascript: true, wait: 6s, contact: null}
   store: {url: memory, timeout: 30ms, prefix: gateway, ca: null, capacity: 100000}
   crawlers: {dns: true, nameservers: [], wait: 80ms, refresh: null, cache: null, agents: null, agent_keys: {}}
-posture: {}
+posture:
+  store: sqlite:///posture.db          # relative to this file
+  providers:
+    ddactic: null
+    cypersecurity: null
+    securityspace: null
+    embedded: {targets: {}, timeout: 5s, burst: 30, slow_head: 15s, expiry_days: 30}
+  webhooks: null                       # absent = no receiver
+  notify: null
+  actions: {file: null, rules: []}
+  gateway: {addresses: [], name: null, egress: []}
 """
 
 
@@ -416,8 +427,6 @@ def test_pattern_that_does_not_compile_is_refused(pattern):
 @pytest.mark.parametrize(
     ("key", "value", "accepted"),
     [
-        ("posture", {"ddactic": {"key": "k"}}, "null: not available in this version"),
-        ("posture", [], "null: not available in this version"),
         ("tracing", {"endpoint": "http://a"}, "null: not available in this version"),
         ("protection.graphql.enabled", True, "false: true is not available in this version"),
         ("protection.mcp.enabled", True, "false: true is not available in this version"),

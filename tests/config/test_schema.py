@@ -67,11 +67,18 @@ def test_settings_table_has_every_key_once_with_its_meaning():
     assert "sites[].protection.timeout" not in keys
 
 
+OPTIONAL_PARTS_OF_POSTURE = (
+    "providers.ddactic.", "providers.cypersecurity.", "providers.securityspace.", "providers.embedded.targets.",
+    "webhooks.", "notify.", "actions.rules[].",
+)  # fmt: skip
+"""Sections that are not there unless they are written."""
+
+
 def test_settings_table_defaults_are_the_defaults(monkeypatch):
     """Written into a file, key by key, the table's defaults are accepted and change nothing."""
     monkeypatch.delenv("PROTECTION_API_KEY", raising=False)
     for key, default, _ in settings_table():
-        optional = ("tls.", "active.", "listen.")
+        optional = ("tls.", "active.", "listen.", *(f"posture.{part}" for part in OPTIONAL_PARTS_OF_POSTURE))
         if default == "required" or any(part in key for part in optional if not key.startswith("sites[].origin.tls")):
             continue
         text = f"'{default}'" if default == "1.2" else default

@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import inf
 from secrets import token_bytes
 
-from gateway.config.loading import parse_section
+from gateway.config.reading import parse_section
 from gateway.engine.api import ProtectionApi, Respondents, accepted_keys
 from gateway.engine.bots.catalogue import Catalogue, load_catalogue
 from gateway.engine.keyring import Keyring

@@ -240,15 +240,20 @@ def test_rule_that_cannot_act_leaves_the_next_one_to_act_after_its_time_too() ->
     assert [one.name for one in planned(rules, finding(asset="shop.example"), now_s=NOW_S + DAY_S).patches] == ["raise"]
 
 
-def test_findings_of_one_fingerprint_block_all_their_paths() -> None:
+def test_findings_of_one_title_at_several_places_block_each_its_path() -> None:
     found = planned(
         [action()],
         finding(asset="shop.example", raw={"path": "/b"}, id="1"),
-        finding(asset="shop.example", raw={"path": "/a"}, id="2", first_seen=iso(NOW_S)),
+        finding(asset="shop.example", raw={"path": "/a"}, id="2"),
     )
 
-    assert deeds(found) == [("close", "shop.example", ("/a", "/b"))]
-    assert found.patches[0].until == iso(NOW_S + DAY_S)
+    assert sorted(deeds(found)) == [("close", "shop.example", ("/a",)), ("close", "shop.example", ("/b",))]
+
+
+def test_patch_lasts_from_the_last_scan_that_told_its_finding() -> None:
+    old = finding(first_seen=iso(NOW_S - 30 * DAY_S), last_seen=iso(NOW_S - 3600))
+
+    assert planned([action(expires="24h")], old).patches[0].until == iso(NOW_S - 3600 + DAY_S)
 
 
 def test_patches_are_bounded_and_the_worst_findings_have_them() -> None:

@@ -56,6 +56,9 @@ class CountingPart:
         while hold.exists():  # noqa: ASYNC110 - told by a file, which has no event
             await asyncio.sleep(0.01)
 
+    def status(self) -> None:
+        """Nothing."""
+
     def report(self) -> tuple[dict[str, Any], list[dict[str, str]]]:
         fds = ",".join(self.process["listener_fds"])
         return dict(self.metrics.take()), [{"part": "test", "reason": f"{self.name} {fds}".strip()}]

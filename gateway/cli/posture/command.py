@@ -131,7 +131,7 @@ def scan_start(
         )
         return Done(outcome.started(), outcome.failure, exceeds(outcome.findings, fail_on))
 
-    return carry_out(Typed(config, format, verbose), "started", work)
+    return carry_out(Typed(config, format, verbose), "scan", work)
 
 
 @scan_app.command("list")
@@ -241,6 +241,30 @@ def report(
         )  # fmt: skip
 
     return carry_out(Typed(config, OutputFormat.json, verbose), "report", work)
+
+
+@posture_app.command("serve")
+def serve(config: ConfigFile) -> int:
+    """Receive webhooks until SIGTERM; `gateway run` does so too."""
+    from gateway.posture.operation import serving
+
+    return serving.serve(config)
+
+
+@posture_app.command("actions")
+def actions(
+    config: ConfigFile,
+    history: Annotated[bool, typer.Option("--history", help="What was done so far, instead.")] = False,
+    format: Format = OutputFormat.table,
+    verbose: Verbose = False,
+) -> int:
+    """Show what posture.actions would do about the findings that are open now, and why not; nothing is enforced."""
+    from gateway.posture.operation import acting
+
+    async def work(desk: Any) -> dict[str, Any]:
+        return acting.history(desk.store) if history else acting.planned(desk.store, desk.file)
+
+    return carry_out(Typed(config, format, verbose), "history" if history else "actions", work)
 
 
 @posture_app.command("events")

@@ -56,7 +56,7 @@ def dns_add_domain(
     from gateway.posture.operation import dns
 
     return carry_out(
-        Typed(config, format, verbose), "done",
+        Typed(config, format, verbose), "change",
         lambda desk: dns.add_domain(desk, domain, domaintype, accepts_aup=accept_aup),
     )  # fmt: skip
 
@@ -72,7 +72,7 @@ def dns_delete_domain(
     """Delete a zone with all its records."""
     from gateway.posture.operation import dns
 
-    return carry_out(Typed(config, format, verbose), "done", lambda desk: dns.delete_domain(desk, domain, yes=yes))
+    return carry_out(Typed(config, format, verbose), "change", lambda desk: dns.delete_domain(desk, domain, yes=yes))
 
 
 @dns_app.command("add-record")
@@ -111,7 +111,7 @@ def dns_add_record(
     }  # fmt: skip
     fields = {field: text for field, text in given.items() if text is not None}
     return carry_out(
-        Typed(config, format, verbose), "done", lambda desk: dns.add_record(desk, domain, type, fields)
+        Typed(config, format, verbose), "change", lambda desk: dns.add_record(desk, domain, type, fields)
     )
 
 
@@ -125,7 +125,7 @@ def dns_delete_record(
     """Delete a record."""
     from gateway.posture.operation import dns
 
-    return carry_out(Typed(config, format, verbose), "done", lambda desk: dns.delete_record(desk, seq))
+    return carry_out(Typed(config, format, verbose), "change", lambda desk: dns.delete_record(desk, seq))
 
 
 @dns_app.command("set-soa")
@@ -140,7 +140,7 @@ def dns_set_soa(
     """Set the administrator and the time to live of a zone."""
     from gateway.posture.operation import dns
 
-    return carry_out(Typed(config, format, verbose), "done", lambda desk: dns.set_soa(desk, domain, admin, ttl))
+    return carry_out(Typed(config, format, verbose), "change", lambda desk: dns.set_soa(desk, domain, admin, ttl))
 
 
 @dns_app.command("set-options")
@@ -158,7 +158,7 @@ def dns_set_options(
     from gateway.posture.operation import dns
 
     options = {"masters": masters, "allowtransferacl": allowtransferacl, "notify": notify, "alsonotify": alsonotify}
-    return carry_out(Typed(config, format, verbose), "done", lambda desk: dns.set_options(desk, domain, options))
+    return carry_out(Typed(config, format, verbose), "change", lambda desk: dns.set_options(desk, domain, options))
 
 
 @dns_app.command("build-zone")

@@ -18,6 +18,7 @@ from gateway.errors import PostureError
 if TYPE_CHECKING:
     from gateway.posture.client.manner import Called
     from gateway.posture.operation.desk import Desk
+    from gateway.posture.output import Kind
 
 EXCEEDED = 3
 """Exit code: findings at or over --fail-on."""
@@ -59,7 +60,7 @@ def seconds(duration: str) -> float:
     return parse_duration(duration)
 
 
-def carry_out(typed: Typed, kind: str, work: Callable[[Desk], Awaitable[Done | dict[str, Any]]]) -> int:
+def carry_out(typed: Typed, kind: Kind, work: Callable[[Desk], Awaitable[Done | dict[str, Any]]]) -> int:
     """Run `work` at a desk with the configuration, print its document, return the exit code. kind: how the document
     looks as a table. Raises PostureError and ConfigError."""
     try:
@@ -75,7 +76,7 @@ def carry_out(typed: Typed, kind: str, work: Callable[[Desk], Awaitable[Done | d
 
 
 async def _work(typed: Typed, work: Callable[[Desk], Awaitable[Done | dict[str, Any]]]) -> Done:
-    from gateway.config.access import load_posture
+    from gateway.config.posture import load_posture
     from gateway.posture.client.manner import Watcher
     from gateway.posture.operation.desk import Audience, Desk
     from gateway.posture.output.progress import progress
@@ -93,14 +94,14 @@ async def _work(typed: Typed, work: Callable[[Desk], Awaitable[Done | dict[str, 
     return done if isinstance(done, Done) else Done(done)
 
 
-def _print(format: OutputFormat, kind: str, document: dict[str, Any]) -> None:
+def _print(format: OutputFormat, kind: Kind, document: dict[str, Any]) -> None:
     if format is OutputFormat.table:
         from gateway.posture.output.table import print_document
 
         print_document(kind, document)
         return
-    import orjson
+    from gateway.posture.document import encoded
 
     sys.stdout.flush()
-    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.write(encoded(document, indent=True) + b"\n")
     sys.stdout.buffer.flush()

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.config.loading import load_section
+from gateway.config.reading import load_section
 from gateway.engine.bots.document import read_networks
 from gateway.engine.network import Network, Networks, parse_network
 from gateway.engine.policy.condition import NamedSet, conditions, host_matcher

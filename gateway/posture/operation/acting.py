@@ -7,11 +7,14 @@ the next one tries again: patches that are in force end by themselves, in the en
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from gateway import logs
+from gateway.config import Config, load_config
 from gateway.config.change import FileState, file_state
 from gateway.config.patch import Patch, read_patches
 from gateway.config.posture import Posture
@@ -19,6 +22,10 @@ from gateway.errors import ConfigError, PostureStoreError
 from gateway.posture.action import Change, Located, Plan, Sites, Skipped, changes, host_of, plan
 from gateway.posture.finding import Finding
 from gateway.posture.patch_file import write_patches
+from gateway.posture.site import OwnSites
+
+if TYPE_CHECKING:
+    from gateway.posture.store import Store
 
 _MESSAGES = {
     "started": "patch started", "changed": "patch changed", "ended": "patch ended", "expired": "patch expired",
@@ -36,16 +43,6 @@ class Findings(Protocol):
     def add_action_records(self, records: list[dict[str, Any]]) -> None: ...
 
 
-class Log(Protocol):
-    """gateway.logs.Log."""
-
-    def info(self, message: str, **fields: Any) -> None: ...
-
-    def warning(self, message: str, **fields: Any) -> None: ...
-
-    def error(self, message: str, **fields: Any) -> None: ...
-
-
 @dataclass(slots=True)
 class Acting:
     """What is known from one round to the next. patches: as they stand in the file, None = not looked yet; seen: what
@@ -59,7 +56,7 @@ class Acting:
 
 
 async def apply(
-    store: Findings, posture: Posture, sites: Sites, file: Path, log: Log, now_s: float, state: Acting
+    store: Findings, posture: Posture, sites: Sites, file: Path, log: logs.Log, now_s: float, state: Acting
 ) -> None:
     """One round: open findings in, patches in `file`, what changed in the store's records and the log. The file is
     written only if it should say something else. now_s: Unix seconds. Never raises for a store or a disk that fails."""
@@ -78,7 +75,42 @@ async def apply(
         state.error = ""
 
 
-def _complain(error: str, log: Log, state: Acting) -> None:
+def repeated(config: Callable[[], Config], file: Path) -> Callable[[Findings, Posture], Awaitable[None]]:
+    """`apply` for whoever runs it again and again. config: the one in force, whose sites a reload may change."""
+    state, log = Acting(), logs.get("posture.actions")
+    sites: tuple[Config, OwnSites] | None = None
+
+    async def round(store: Findings, posture: Posture) -> None:
+        nonlocal sites
+        if sites is None or sites[0] is not config():
+            sites = config(), OwnSites(config().sites)
+        await apply(store, posture, sites[1], file, log, time.time(), state)
+
+    return round
+
+
+def planned(store: Findings, file: Path) -> dict[str, Any]:
+    """The document of `actions`: what the rules of a configuration ask for now. Nothing is written."""
+    config = load_config(file)
+    located = [_located(store, finding) for finding in store.current()]
+    found = plan(config.posture.actions.rules, located, OwnSites(config.sites), time.time())
+    return {
+        "actions": [patch.model_dump(mode="json") for patch in found.patches],
+        "skipped": [
+            {"rule": one.rule, "finding": one.finding.id, "title": one.finding.title, "why": one.why}
+            for one in found.skipped
+        ],
+        "total": len(found.patches),
+    }
+
+
+def history(store: Store) -> dict[str, Any]:
+    """The document of `actions --history`, the newest first."""
+    records = store.action_records(MAX_RECORDS)
+    return {"history": records, "total": len(records)}
+
+
+def _complain(error: str, log: logs.Log, state: Acting) -> None:
     """Once, as long as it is the same."""
     if error != state.error:
         log.error("actions on findings are not up to date", error=error)
@@ -115,7 +147,7 @@ def _written(file: Path) -> tuple[Patch, ...]:
         return ()
 
 
-def _say(changed: Sequence[Change], skipped: Sequence[Skipped], log: Log, state: Acting) -> None:
+def _say(changed: Sequence[Change], skipped: Sequence[Skipped], log: logs.Log, state: Acting) -> None:
     for change in changed:
         patch = change.patch
         log.info(

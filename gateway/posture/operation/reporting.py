@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from gateway.errors import PostureError, PostureUsage
+from gateway.posture.document import encoded
 from gateway.posture.operation.desk import Desk
 
 FORMATS = {
@@ -39,7 +38,8 @@ async def report(
     except OSError as error:
         raise PostureError(f"{file}: {error.strerror or error}") from None
     about = {"scan": scan_id, "provider": provider, "format": format, "type": type}
-    return {"report": {**about, "file": str(file), "bytes": len(body)}}
+    named = os.fsencode(file).decode("utf-8", "replace")
+    return {"report": {**about, "file": named, "bytes": len(body)}}
 
 
 class _Beside:
@@ -83,7 +83,7 @@ async def _of_cypersecurity(desk: Desk, scan_id: str, format: str, type: str, ti
 
 
 async def _of_securityspace(desk: Desk, scan_id: str, format: str, type: str, timeout_s: float) -> bytes:
-    return orjson.dumps(await desk.securityspace.audit_document(scan_id), option=orjson.OPT_INDENT_2)
+    return encoded(await desk.securityspace.audit_document(scan_id), indent=True)
 
 
 async def _of_embedded(desk: Desk, scan_id: str, format: str, type: str, timeout_s: float) -> bytes:
@@ -91,7 +91,7 @@ async def _of_embedded(desk: Desk, scan_id: str, format: str, type: str, timeout
     if scan is None:
         raise PostureError(f"embedded: the store has no scan {scan_id[:60]!r}")
     findings = [finding.as_json() for finding in desk.store.findings(provider="embedded", scan=scan_id)]
-    return orjson.dumps({"scan": scan.as_json(), "findings": findings}, option=orjson.OPT_INDENT_2)
+    return encoded({"scan": scan.as_json(), "findings": findings}, indent=True)
 
 
 _FETCHERS: dict[str, Fetch] = {

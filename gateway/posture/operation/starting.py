@@ -111,6 +111,7 @@ async def _start_securityspace(desk: Desk, wanted: Wanted) -> tuple[Scan, tuple[
     """The call's answer has no id: the audit list is read before and after it."""
     client, address = desk.securityspace, None if wanted.target == "self" else wanted.target
     assert wanted.type is not None
+    client.check_audit(address, type=wanted.type)  # before the list is asked for
     known = {scan.id for scan in await client.audits()}
     await client.run_audit(address, type=wanted.type, exclude_dos=wanted.exclude_dos, notify=wanted.notify)
     try:

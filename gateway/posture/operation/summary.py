@@ -43,7 +43,8 @@ def summary(store: Store) -> dict[str, Any]:
 def _sites(found: list[Finding], targets: list[str]) -> list[dict[str, Any]]:
     sites: dict[str, dict[str, Any]] = {}
     for finding, target in zip(found, targets, strict=True):
-        new = {"site": _cut(target), **dict.fromkeys(SEVERITIES, 0), "oldest": finding.first_seen}
+        none: dict[str, int] = dict.fromkeys(SEVERITIES, 0)
+        new = {"site": _cut(target), **none, "oldest": finding.first_seen}
         site = sites.setdefault(target.lower(), new)
         site[finding.severity] += 1
         site["oldest"] = min(filter(None, (site["oldest"], finding.first_seen)), default=None)

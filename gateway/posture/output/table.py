@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import orjson
-
+from gateway.posture.document import encoded
 from gateway.posture.output.foreign import shown_line
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 Kind = Literal[
     "domains", "domain", "scan", "scans", "findings", "report", "events", "webhooks", "webhook", "organization",
-    "members", "member", "zones", "records", "change", "zone", "publication",
+    "members", "member", "zones", "records", "change", "zone", "publication", "onboarding", "actions", "history",
 ]  # fmt: skip
 """Of a document: what its command gives. change: that of the DNS commands that change something, and any other flat
 object; zone: of `dns build-zone`."""
@@ -261,6 +260,37 @@ def _change(document: Document) -> list[Part]:
     return [_facts([(key, _pairs(value) if isinstance(value, dict) else value) for key, value in document.items()])]
 
 
+# --- onboarding, actions ----------------------------------------------------------------------------------------------
+
+
+def _onboarding(document: Document) -> list[Part]:
+    parts = [*_domain(document), *_scan(document)]
+    plan = document["cutover"]
+    if plan is None:
+        return parts
+    rows = [(deed, plan["name"] or "@", one["type"], one["value"]) for deed in ("delete", "add") for one in plan[deed]]
+    parts.append(_table(("", "name", "type", "leads to"), rows, f"cutover of {plan['zone']}"))
+    parts.append(_facts([("applied", plan["applied"])]))
+    return [*parts, *_sentences("warnings", plan["warnings"]), *_sentences("to undo it", plan["undo"])]
+
+
+_DEED = ("name", "host", "do", "paths", "preset", "until", "dry_run")
+
+
+def _actions(document: Document) -> list[Part]:
+    rows = [(*(one[key] for key in _DEED), one["finding"]["title"]) for one in document["actions"]]
+    parts: list[Part] = [_table((*_DEED, "finding"), rows), _count(len(rows), document["total"], "action")]
+    skipped = [(one["rule"], one["title"], one["why"]) for one in document["skipped"]]
+    return parts + ([_table(("rule", "finding", "why not"), skipped, "nothing is done about")] if skipped else [])
+
+
+def _history(document: Document) -> list[Part]:
+    rows = [
+        (one["at"], one["event"], one["reason"], *(one.get(key) for key in _DEED)) for one in document["history"]
+    ]
+    return [_table(("at", "event", "reason", *_DEED), rows), _count(len(rows), document["total"], "record")]
+
+
 # --- cells ------------------------------------------------------------------------------------------------------------
 
 
@@ -289,7 +319,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (dict, list)):
-        text = orjson.dumps(value).decode()
+        text = encoded(value).decode()
         return text if len(text) <= _DATA_CHARACTERS else text[: _DATA_CHARACTERS - 3] + "..."
     return str(value)
 
@@ -312,4 +342,7 @@ _SHAPES: dict[Kind, Callable[[Document], list[Part]]] = {
     "change": _change,
     "zone": _zone,
     "publication": _publication,
+    "onboarding": _onboarding,
+    "actions": _actions,
+    "history": _history,
 }

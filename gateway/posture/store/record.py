@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-import orjson
 from sqlalchemy import RowMapping
 
+from gateway.posture.document import encoded
 from gateway.posture.event import Event
 from gateway.posture.finding import Finding, Remediation
 from gateway.posture.moment import seconds
@@ -44,7 +44,7 @@ def scan_of(row: RowMapping) -> Scan:
 def series(scan: Scan) -> str:
     """32 hex digits, the same for scans of one provider, target (in any case) and type, which may be unknown."""
     target = None if scan.target is None else scan.target.lower()
-    return hashlib.sha256(orjson.dumps([scan.provider, target, scan.type])).hexdigest()[:32]
+    return hashlib.sha256(encoded([scan.provider, target, scan.type])).hexdigest()[:32]
 
 
 def finding_row(finding: Finding, scan_number: int) -> dict[str, Any]:

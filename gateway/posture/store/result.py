@@ -102,7 +102,8 @@ def current(connection: Connection, provider: str | None) -> list[Finding]:
         target = row["target"]
         key = row["scan_provider"], target and target.lower(), row["fingerprint"]
         if key not in shown:
-            shown[key] = finding_of(row, first_seen=row["earliest"])
+            told = finding_of(row)
+            shown[key] = replace(told, first_seen=row["earliest"], last_seen=told.first_seen)
     newest_first = sorted(shown.values(), key=lambda each: each.first_seen or "", reverse=True)
     return sorted(newest_first, key=lambda each: rank(each.severity))
 

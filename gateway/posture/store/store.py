@@ -109,7 +109,8 @@ class Store:
 
         That is the findings of the latest completed scan of each series (as in `findings`), and of its scans that began
         after that one and are not over: some platforms tell findings earlier. One for each (provider, target,
-        fingerprint), the newest scan's; its first_seen is the earliest of all with that fingerprint. A scan began at
+        fingerprint), the newest scan's; its first_seen is the earliest of all with that fingerprint,
+        its last_seen when this scan told it. A scan began at
         started_at, else created_at, else when it was first stored.
         """
         return self._database.read(lambda connection: result.current(connection, provider))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import Any
-
 from gateway.posture.client.redaction import Redaction
 from gateway.posture.event import Event, event_id
 from gateway.posture.moment import read_moment
@@ -23,17 +19,9 @@ def read_delivery(provider: str, body: bytes, redaction: Redaction, received_at:
         raise ValueError("expected an event text and a data object")
     kept = redaction.json(data)
     return Event(
-        _identity(provider, payload), provider, redaction.text(name), _timestamp(payload.get("timestamp")),
+        event_id(provider, payload), provider, redaction.text(name), _timestamp(payload.get("timestamp")),
         received_at, _scan(kept.get("scan_id")), kept,
     )  # fmt: skip
-
-
-def _identity(provider: str, payload: Any) -> str:
-    try:
-        return event_id(provider, payload)
-    except TypeError:  # lone surrogates, numbers over 64 bits: valid JSON that the usual writer does not take
-        canonical = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
-        return hashlib.sha256(provider.encode() + b"\1" + canonical).hexdigest()[:32]
 
 
 def _timestamp(value: object) -> str | None:

@@ -20,13 +20,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
-import orjson
 from aiohttp.resolver import ThreadedResolver
 
 from gateway import __version__, logs
 from gateway.config.posture import Notify
 from gateway.metrics import Metrics
 from gateway.posture.client.manner import Clock, Manner, backoff_s
+from gateway.posture.document import encoded
 from gateway.posture.finding import Finding
 from gateway.posture.moment import iso
 from gateway.posture.severity import is_at_least
@@ -92,7 +92,7 @@ class Notifier:
 
     async def _send(self, notice: Notice, turns: asyncio.Semaphore) -> None:
         async with turns:
-            error = await self._call(orjson.dumps(notice.payload))
+            error = await self._call(encoded(notice.payload))
         if error is None:
             await asyncio.to_thread(self._store.notice_done, notice.id)
             self._counter.values["sent",] += 1

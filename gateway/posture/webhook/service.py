@@ -285,31 +285,30 @@ def _refuse_restart(former: Posture, new: Posture) -> None:
         raise ReloadError(f"a change of {', '.join(changed)} needs a restart")
 
 
-class PosturePart:
-    """The receiver as the supervisor's child. Implements gateway.control.Part. hooks: of the first configuration and
-    the `process` object."""
+Hooks = Callable[[Callable[[], "Config"], dict[str, Any]], Sequence[Hook]]
+"""(the configuration in force, the `process` object) -> work in the background."""
 
-    def __init__(
-        self, hooks: Callable[[Config, dict[str, Any]], Sequence[Hook]] = lambda config, process: (),
-        means: Means | None = None,
-    ) -> None:
+
+class PosturePart:
+    """The receiver as the supervisor's child. Implements gateway.control.Part."""
+
+    def __init__(self, hooks: Hooks = lambda config, process: (), means: Means | None = None) -> None:
         self._hooks = hooks
         self._means = means
         self._service: Service | None = None
-        self._drain_timeout_s = 0.0
 
     async def start(self, config: Config, process: dict[str, Any]) -> None:
         """Receive webhooks, if `posture.webhooks` stands in the configuration. Raises PostureError."""
-        service = Service(config.posture, self._hooks(config, process), means=self._means)
+        self._config = config
+        service = Service(config.posture, self._hooks(lambda: self._config, process), means=self._means)
         await service.start()
         self._service = service
-        self._drain_timeout_s = config.drain_timeout
 
     async def reload(self, config: Config) -> None:
         """Raises ReloadError, and changes nothing."""
         assert self._service is not None, "reload before start"
         await self._service.reload(config.posture)
-        self._drain_timeout_s = config.drain_timeout
+        self._config = config
 
     def reopen_logs(self) -> None:
         """It has none of its own."""
@@ -317,7 +316,7 @@ class PosturePart:
     async def drain(self) -> None:
         """Stop accepting, commit what was accepted; the rest is done after the next start."""
         if self._service is not None:
-            await self._service.close(min(self._drain_timeout_s, DRAIN_S))
+            await self._service.close(min(self._config.drain_timeout, DRAIN_S))
 
     def report(self) -> tuple[dict[str, Any], list[dict[str, str]]]:
         """What was counted since the last report, and what is degraded."""

@@ -8,8 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
+from gateway.posture.document import encoded
 from gateway.posture.event import FINDING_EVENTS, Event
 from gateway.posture.finding import Finding, Remediation
 from gateway.posture.scan import Scan, Status
@@ -62,7 +61,7 @@ def _target(event: Event) -> str | None:
 def _id(raw: Mapping[str, Any], title: str, asset: str) -> str:
     """The platform's, else one that is the same for the same finding of the scan."""
     named = _text(raw, "id", "finding_id", "vulnerability_id")
-    return named or hashlib.sha256(orjson.dumps([title, asset, _port(raw.get("port")), _cves(raw)])).hexdigest()[:16]
+    return named or hashlib.sha256(encoded([title, asset, _port(raw.get("port")), _cves(raw)])).hexdigest()[:16]
 
 
 def _severity(raw: Mapping[str, Any], event: Event) -> Severity | None:

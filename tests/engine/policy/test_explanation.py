@@ -12,7 +12,7 @@ from engine.policy.judging import judge, nobody_answers, request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.loading import parse_section
+from gateway.config.reading import parse_section
 from gateway.engine.policy.explanation import Explained, ExplainedPolicy, Looked, Step
 from gateway.engine.policy.loading import LoadedPolicy, compile_policy
 from gateway.engine.policy.model import PRESETS, PolicyFile

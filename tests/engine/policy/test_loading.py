@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from engine.policy.judging import judge, request
 
-from gateway.config.loading import parse_section
+from gateway.config.reading import parse_section
 from gateway.engine.policy.loading import (
     MAX_LIST_BYTES,
     PRESETS,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from engine.engines import Seen, make_api
 
-from gateway.config.loading import parse_section
+from gateway.config.reading import parse_section
 from gateway.engine.api import Call
 from gateway.engine.override import Override, Overrides
 from gateway.engine.policy.model import BOT_CLASSES, FIELDS, MAX_RULES, PRESETS, RESERVED_RULES, PolicyFile

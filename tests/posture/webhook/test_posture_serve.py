@@ -252,7 +252,7 @@ async def test_part_starts_receives_reports_reloads_and_drains(tmp_path: Path) -
     hooks: list[tuple[Any, ...]] = []
 
     def hooks_of(config: Any, process: dict[str, Any]) -> list[Hook]:
-        hooks.append((config.posture, process))
+        hooks.append((config().posture, process))
         return []
 
     part = PosturePart(hooks_of, replace(Means(), refresh_s=0.001))
