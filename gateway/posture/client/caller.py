@@ -18,23 +18,17 @@ for the one that was refused. No wait is longer than `max_wait_s`, no call than 
 
 from __future__ import annotations
 
-import asyncio
 import math
-import os
-import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
 import orjson
-from aiohttp.resolver import ThreadedResolver
 
 from gateway import __version__
 from gateway.config.posture import is_loopback_url
@@ -48,17 +42,16 @@ from gateway.errors import (
     RateLimited,
 )
 from gateway.posture.answer import Node
+from gateway.posture.client.connection import ConnectionLost, loss_of, open_session, read_body, reason_of
 from gateway.posture.client.envelope import read_refusal
+from gateway.posture.client.limit import is_none_left, retry_after_s, unix_s
 from gateway.posture.client.manner import Called, Clock, Manner, Watcher, backoff_s
 from gateway.posture.client.redaction import DEPTH, Redaction
 from gateway.posture.moment import iso
 
 MAY_HAVE_BEEN_TAKEN = "may have been taken"
-_CHUNK = 64 * 1024
 _ERROR_BYTES = 64 * 1024
 """Of an error answer, more is not read."""
-_TURNS = 20
-"""Of the event loop, after which it has surely noticed that a socket was shut down; 2 to 4 do."""
 _SAME_S = 0.01
 """Two ends of a rate limit that are closer than that are one."""
 
@@ -253,7 +246,7 @@ class Caller:
     async def _exchange(self, call: Call, tls: ssl.SSLContext | bool, seen: SimpleNamespace) -> Reply:
         body, content_type = _body(call)
         url = self._base_url + call.path + (f"?{urlencode(call.query)}" if call.query else "")
-        async with self._session(tls) as session:
+        async with open_session(tls, self.manner.timeout_s) as session:
             request = session.request(
                 call.method, _encoded(url), data=body, headers=self._headers | content_type, allow_redirects=False,
                 trace_request_ctx=seen,
@@ -262,50 +255,30 @@ class Caller:
                 seen.status = response.status
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 most = self.manner.max_answer_bytes if 200 <= response.status < 300 else _ERROR_BYTES
-                read = await _read(response, most)
+                read = await read_body(response, most)
         if len(read) > most and 200 <= response.status < 300:
             raise self._off(call, f"over {most} bytes", "at most that many (max_answer)")
         return Reply(response.status, headers, read[:most])
 
     def _translated(self, call: Call, error: Exception, seen: SimpleNamespace) -> Exception:
         """The error of ours for one of the HTTP client's; any other is a defect, and stays what it is."""
-        if isinstance(error, _ConnectionLost):
+        if isinstance(error, ConnectionLost):
             error = error.error
         if isinstance(error, TimeoutError):
             phase = "no answer" if seen.connected else "no connection"
             return self._unreachable(call, f"{phase} within {self.manner.timeout_s:g} s", seen)
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            detail = self.redaction.text(f"its certificate is not accepted: {_reason(error)}")
+            detail = self.redaction.text(f"its certificate is not accepted: {reason_of(error)}")
             return _CertificateRefused(self.provider, self._name(call), detail, maybe_taken=False)
         if isinstance(error, aiohttp.ClientConnectorError):
             seen.connected = False
-            return self._unreachable(call, f"no connection: {_reason(error)}", seen)
+            return self._unreachable(call, f"no connection: {reason_of(error)}", seen)
         if isinstance(error, aiohttp.ClientResponseError):
             taken = "" if call.is_read else f" ({MAY_HAVE_BEEN_TAKEN})"
             return self._off(call, "bytes that are no HTTP", f"an answer in HTTP/1.1{taken}")
         if isinstance(error, (aiohttp.ClientError, OSError, ValueError)):
-            return self._unreachable(call, f"the connection was lost: {_loss(error)}", seen)
+            return self._unreachable(call, f"the connection was lost: {loss_of(error)}", seen)
         return error
-
-    @asynccontextmanager
-    async def _session(self, tls: ssl.SSLContext | bool) -> AsyncIterator[aiohttp.ClientSession]:
-        """For one call, whose connection is closed when it is over."""
-        sockets: list[socket.socket] = []
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_create_end.append(_note_connected)
-        connector = aiohttp.TCPConnector(
-            ssl=tls, force_close=True, resolver=ThreadedResolver(), use_dns_cache=False,
-            socket_factory=lambda address: _socket(address, sockets),
-        )  # fmt: skip
-        session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace], raise_for_status=False,
-            timeout=aiohttp.ClientTimeout(total=self.manner.timeout_s), middlewares=(_without_repeating,),
-        )  # fmt: skip
-        try:
-            async with session:
-                yield session
-        finally:
-            await _hang_up(sockets)
 
     def _tls(self) -> ssl.SSLContext | bool:
         if self.manner.ca is None or not self._base_url.lower().startswith("https:"):
@@ -320,17 +293,17 @@ class Caller:
             context.load_verify_locations(ca)
         except (OSError, ssl.SSLError) as error:
             raise _CertificateRefused(
-                self.provider, "ca", f"{ca} has no PEM certificates: {_reason(error)}", maybe_taken=False
+                self.provider, "ca", f"{ca} has no PEM certificates: {reason_of(error)}", maybe_taken=False
             ) from None
         return context
 
     def _note_limit(self, reply: Reply) -> None:
         """`Remaining: 0` holds the next calls back. Only an answer of a later window lets them go: of calls made at the
         same time, one that was counted earlier may be answered later."""
-        reset_s = _number(reply.headers.get("x-ratelimit-reset"))
+        reset_s = unix_s(reply.headers.get("x-ratelimit-reset"))
         if reset_s is None:
             return
-        if _is_none_left(reply.headers.get("x-ratelimit-remaining", "")):
+        if is_none_left(reply.headers.get("x-ratelimit-remaining", "")):
             self._hold_until(reset_s)
         elif reset_s > self._free_at_s + _SAME_S:
             self._free_at_s = 0.0
@@ -344,10 +317,10 @@ class Caller:
     def _reset_s(self, reply: Reply) -> float | None:
         """Seconds until the limit ends; None if the platform does not say, or says something past."""
         now_s = self.clock.now_s()
-        reset_s = _number(reply.headers.get("x-ratelimit-reset"))
+        reset_s = unix_s(reply.headers.get("x-ratelimit-reset"))
         if reset_s is not None and reset_s > now_s:
             return reset_s - now_s
-        return _retry_after_s(reply.headers.get("retry-after"), now_s)
+        return retry_after_s(reply.headers.get("retry-after"), now_s)
 
     def _unreachable(self, call: Call, detail: str, seen: SimpleNamespace) -> PlatformUnreachable:
         detail = self.redaction.text(detail)
@@ -363,48 +336,6 @@ class Caller:
 
 class _CertificateRefused(PlatformUnreachable):
     """Trying again would not help."""
-
-
-class _ConnectionLost(Exception):
-    """In the place of an error of the HTTP client after which it would repeat a GET of its own accord, uncounted."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
-async def _without_repeating(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    try:
-        return await handler(request)
-    except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _ConnectionLost(error) from None
-
-
-def _socket(address: aiohttp.AddrInfoType, opened: list[socket.socket]) -> socket.socket:
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    opened.append(made)
-    return made
-
-
-async def _hang_up(sockets: list[socket.socket]) -> None:
-    """Of a TLS connection the HTTP client leaves the farewell to the event loop, which waits up to 30 s for the other
-    side's, and one in its handshake uvloop keeps for 60 s. What was wanted has come, or will not: both ways end now,
-    and the loop turns until it has noticed."""
-    for made in sockets:
-        with suppress(OSError):  # closed already
-            made.shutdown(socket.SHUT_RDWR)
-    for _ in range(_TURNS):
-        if all(made.fileno() == -1 for made in sockets):
-            return
-        await asyncio.sleep(0)
-
-
-async def _note_connected(session: object, context: SimpleNamespace, parameters: object) -> None:
-    context.trace_request_ctx.connected = True
 
 
 def _checked(provider: str, base_url: str) -> str:
@@ -439,62 +370,5 @@ def _encoded(url: str) -> Any:
     return URL(url, encoded=True)
 
 
-async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body, or a little more than `most` bytes of it."""
-    pieces, size = [], 0
-    async for piece in response.content.iter_chunked(_CHUNK):
-        pieces.append(piece)
-        size += len(piece)
-        if size > most:
-            break
-    return b"".join(pieces)
-
-
-def _reason(error: BaseException) -> str:
-    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    number = getattr(inner, "errno", None)
-    known = os.strerror(number) if isinstance(number, int) and number > 0 and isinstance(inner, ConnectionError) else ""
-    text = known or getattr(inner, "strerror", None) or getattr(inner, "verify_message", None) or str(inner)
-    return " ".join(str(text or type(inner).__name__).split())[:200]
-
-
 def _printable(text: str) -> str:
     return "".join(one if one.isprintable() else " " for one in text)
-
-
-def _is_none_left(text: str) -> bool:
-    """True for an `X-RateLimit-Remaining` of 0, or less."""
-    digits = text.strip().removeprefix("-")
-    return digits.isascii() and digits.isdecimal() and (text.strip().startswith("-") or not digits.strip("0"))
-
-
-def _loss(error: Exception) -> str:
-    """How far the answer came."""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "closed before the answer"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer is not complete, or cannot be decoded"
-    return _reason(error)
-
-
-def _number(text: str | None) -> float | None:
-    """Unix seconds of a header; None if it is no such thing."""
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if 0 < value < 1e11 else None
-
-
-def _retry_after_s(text: str | None, now_s: float) -> float | None:
-    """Seconds of Retry-After (RFC 9110 10.2.3): a number of them, or a date; None if it says nothing to come."""
-    if text is None:
-        return None
-    if text.strip().isdecimal() and text.isascii():
-        delay_s = float(text) if len(text.strip()) < 10 else 0.0
-    else:
-        try:
-            delay_s = parsedate_to_datetime(text).timestamp() - now_s
-        except (TypeError, ValueError, OverflowError):
-            return None
-    return delay_s if delay_s > 0 else None
