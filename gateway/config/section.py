@@ -13,7 +13,10 @@ from gateway.config.scalar import Expanded, resolve_plain
 class Section(BaseModel):
     """A mapping of the file: unknown keys are errors, an empty one (`limits:`) means all defaults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+    # defer_build: a section inside another needs no validator of its own, and a command uses few of them.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True, defer_build=True
+    )
 
     @model_validator(mode="before")
     @classmethod

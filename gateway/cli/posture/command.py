@@ -11,7 +11,6 @@ from gateway.cli.argument import ConfigFile, Format, OutputFormat
 from gateway.cli.posture.account import org_app, team_app, webhooks_app
 from gateway.cli.posture.dns import dns_app
 from gateway.cli.posture.running import Done, Limit, Provider, Typed, Verbose, WaitTimeout, carry_out, seconds
-from gateway.posture.operation.finding import State
 from gateway.posture.scan import Status
 from gateway.posture.severity import Severity
 
@@ -196,7 +195,7 @@ def findings(
     """List what is stored, over all providers in one form."""
     from gateway.posture.operation import finding
 
-    given: dict[State, bool] = {"new": new, "open": still_open, "gone": gone}
+    given: dict[Literal["new", "open", "gone"], bool] = {"new": new, "open": still_open, "gone": gone}
     states = [state for state, is_given in given.items() if is_given]
     if len(states) > 1:
         raise typer.BadParameter(f"--{' and --'.join(states)} exclude each other")

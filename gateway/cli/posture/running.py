@@ -18,7 +18,7 @@ from gateway.errors import PostureError
 if TYPE_CHECKING:
     from gateway.posture.client.manner import Called
     from gateway.posture.operation.desk import Desk
-    from gateway.posture.output import Kind
+    from gateway.posture.output.table import Kind
 
 EXCEEDED = 3
 """Exit code: findings at or over --fail-on."""

@@ -7,8 +7,7 @@ from typing import get_args
 
 import pytest
 
-from gateway.posture.output import progress
-from gateway.posture.output.progress import Lines
+from gateway.posture.output.progress import Lines, progress
 from gateway.posture.scan import Scan, Status
 
 STATUSES: tuple[Status, ...] = get_args(Status)

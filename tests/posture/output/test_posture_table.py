@@ -16,8 +16,7 @@ from rich.console import Console
 from gateway.posture.domain import Domain, Verification
 from gateway.posture.event import Event
 from gateway.posture.finding import Finding, Remediation
-from gateway.posture.output import Kind, print_document
-from gateway.posture.output.table import Facts, Lines, Table, parts_of
+from gateway.posture.output.table import Facts, Kind, Lines, Table, parts_of, print_document
 from gateway.posture.scan import Counts, Scan
 
 
@@ -224,8 +223,9 @@ def test_document_with_any_text_is_printed_in_printable_characters(kind: Kind, t
 def test_output_is_imported_and_told_in_a_pipe_without_rich() -> None:
     program = (
         "import sys\n"
-        "from gateway.posture.output import print_document, progress, sarif\n"
-        "from gateway.posture.output.table import parts_of\n"
+        "from gateway.posture.output.progress import progress\n"
+        "from gateway.posture.output.sarif import sarif\n"
+        "from gateway.posture.output.table import print_document\n"
         "sarif([])\n"
         "print_document('zone', {'domain': 'a', 'zone': 'z'})\n"
         "with progress() as shown:\n"
