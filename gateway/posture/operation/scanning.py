@@ -41,8 +41,8 @@ async def start(desk: Desk, provider: str, wanted: Wanted, *, wait: bool, timeou
     if scan.id is None:
         lost = WaitExpired("the audit is not in the audit list yet: it has no id to wait for")
         return Outcome(scan, [], more, lost if wait else None)
-    if provider == "embedded":
-        return _failed_or(_stored(desk, ScanResult(scan)), more)
+    if provider == "embedded":  # over, and stored with its findings
+        return _kept(desk, scan.id)
     outcome = _stored(desk, ScanResult(scan))
     desk.audience.on_status(outcome.scan)
     if not wait:
@@ -117,10 +117,10 @@ def _teller(desk: Desk, provider: str, scan_id: str) -> Callable[[], bool] | Non
     return is_told
 
 
-def _failed_or(outcome: Outcome, more: tuple[str, ...] = ()) -> Outcome:
+def _failed_or(outcome: Outcome) -> Outcome:
     failed = outcome.scan.status == "failed"
     error = ScanFailed(f"{outcome.scan.provider} scan {outcome.scan.id} failed") if failed else None
-    return replace(outcome, more=more or outcome.more, failure=error)
+    return replace(outcome, failure=error)
 
 
 # --- the store -------------------------------------------------------------------------------------------------------
