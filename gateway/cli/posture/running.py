@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -98,6 +99,8 @@ def _print(format: OutputFormat, kind: Kind, document: dict[str, Any]) -> None:
     if format is OutputFormat.table:
         from gateway.posture.output.table import print_document
 
+        if isinstance(sys.stdout, TextIOWrapper):  # a terminal may not have every character that a platform sends
+            sys.stdout.reconfigure(errors="backslashreplace")
         print_document(kind, document)
         return
     from gateway.posture.document import encoded

@@ -109,6 +109,12 @@ class CyperSecurity:
         return ScanPage(tuple(read_scan(node) for node in answer["scans"].items()), total)
 
     async def scans(self, *, status: str | None = None, limit: int | None = None) -> AsyncIterator[Scan]:
+        """Every scan of `scan_pages`."""
+        async for page in self.scan_pages(status=status, limit=limit):
+            for scan in page.scans:
+                yield scan
+
+    async def scan_pages(self, *, status: str | None = None, limit: int | None = None) -> AsyncIterator[ScanPage]:
         """`GET /scans` in pages of 100: every scan once, or the first `limit` of them; status as `scan_page`.
 
         Ends at `total` and at an empty page. Raises OffContract for a platform that repeats its pages, or that has not
@@ -120,12 +126,12 @@ class CyperSecurity:
         offset, total, repeated = 0, 1, 0
         while offset < total and (limit is None or len(seen) < limit):
             page = await self.scan_page(limit=PAGE, offset=offset, status=status)
+            new = list({scan.id: scan for scan in page.scans if scan.id not in seen}.values())
+            kept = new if limit is None else new[: limit - len(seen)]
+            seen.update(scan.id for scan in kept)
+            yield ScanPage(tuple(kept), page.total)
             if not page.scans:
                 return
-            new = list({scan.id: scan for scan in page.scans if scan.id not in seen}.values())
-            for scan in new if limit is None else new[: limit - len(seen)]:
-                seen.add(scan.id)
-                yield scan
             offset, total, repeated = offset + len(page.scans), page.total, 0 if new else repeated + 1
             _check_progress(offset, total, repeated)
 

@@ -88,6 +88,12 @@ class DDactic:
         return DomainPage(tuple(_listed(node) for node in answer["domains"].items()), _total(answer))
 
     async def domains(self, *, limit: int | None = None) -> AsyncIterator[Domain]:
+        """Every domain of `domain_pages`."""
+        async for page in self.domain_pages(limit=limit):
+            for domain in page.domains:
+                yield domain
+
+    async def domain_pages(self, *, limit: int | None = None) -> AsyncIterator[DomainPage]:
         """`GET /domains` in pages of 100: every domain once, or the first `limit` of them.
 
         Ends at `total`, at an empty page and at one that only repeats what came before. Raises OffContract for a
@@ -101,9 +107,9 @@ class DDactic:
                 raise OffContract(PROVIDER, "GET /domains", "total", str(total), f"at most {_MOST_DOMAINS}")
             page = await self.domain_page(limit=PAGE, offset=offset)
             new = [one for one in _once_each(page.domains) if one.id not in seen]
-            for domain in new if limit is None else new[: limit - len(seen)]:
-                seen.add(domain.id)
-                yield domain
+            kept = new if limit is None else new[: limit - len(seen)]
+            seen.update(domain.id for domain in kept)
+            yield DomainPage(tuple(kept), page.total)
             offset, total = offset + len(page.domains), page.total if new else 0
 
     async def add_domain(self, name: str) -> Domain:

@@ -23,7 +23,7 @@ async def create_webhook(desk: Desk, url: str | None, events: Sequence[str]) -> 
     signed = None if webhooks is None else webhooks.cypersecurity
     if signed is None or signed.secret is None:
         raise PostureUsage(f"no secret to send: {desk.file} has no posture.webhooks.cypersecurity.secret")
-    target = url or webhook_url(desk, "cypersecurity")
+    target = webhook_url(desk, "cypersecurity") if url is None else url
     if target is None:
         raise PostureUsage("which URL? Say --url, or set posture.webhooks.public_url")
     created = await client.create_webhook(target, list(events) or list(SCAN_EVENTS), signed.secret.get_secret_value())

@@ -14,6 +14,7 @@ from gateway.errors import PostureUsage
 from gateway.posture.client.manner import Clock, Manner, Watcher
 
 if TYPE_CHECKING:
+    from gateway.posture.client.caller import Caller
     from gateway.posture.client.cypersecurity import CyperSecurity
     from gateway.posture.client.ddactic import DDactic
     from gateway.posture.client.securityspace import SecuritySpace
@@ -58,6 +59,10 @@ class Desk:
         self._stack.callback(store.close)
         return store
 
+    def open_store(self) -> None:
+        """Before something is started that must be stored. Raises PostureStoreError."""
+        self.store  # noqa: B018  # a property that opens it
+
     @cached_property
     def ddactic(self) -> DDactic:
         """Raises PostureUsage if it is not configured; so do the others."""
@@ -70,6 +75,7 @@ class Desk:
             section.key.get_secret_value(), base_url=section.base_url, manner=Manner.of(section),
             watcher=self.watcher, clock=self.clock,
         )  # fmt: skip
+        self._hide_webhook_secret(client.caller, "ddactic")
         self._stack.push_async_callback(client.close)
         return client
 
@@ -84,6 +90,7 @@ class Desk:
             section.key.get_secret_value(), base_url=section.base_url, manner=Manner.of(section),
             watcher=self.watcher, clock=self.clock,
         )  # fmt: skip
+        self._hide_webhook_secret(client.caller, "cypersecurity")
         self._stack.push_async_callback(client.close)
         return client
 
@@ -101,6 +108,12 @@ class Desk:
         )  # fmt: skip
         self._stack.push_async_callback(client.close)
         return client
+
+    def _hide_webhook_secret(self, caller: Caller, provider: str) -> None:
+        """The platform knows it, so that it may echo it."""
+        signed = getattr(self.posture.webhooks, provider, None)
+        if signed is not None and signed.secret is not None:
+            caller.redaction.add(signed.secret.get_secret_value())
 
     def provider(self, given: str | None, scan: str | None = None) -> str:
         """Whose command it is: the given provider, else the one that the store has for the scan, else the only one that

@@ -14,12 +14,12 @@ from gateway.posture.operation.waiting import wait_until
 
 async def listed(desk: Desk, limit: int | None) -> dict[str, Any]:
     """The document of `domains list`; total is what the platform has, printed or not."""
-    page_size = 100 if limit is None else max(1, min(limit, 100))
-    first = await desk.ddactic.domain_page(limit=page_size)
-    found = list(first.domains)
-    if limit is None or limit > page_size:
-        found = [domain async for domain in desk.ddactic.domains(limit=limit)] if first.total > len(found) else found
-    return {"domains": [domain.as_json() for domain in found[:limit]], "total": first.total}
+    found: list[Domain] = []
+    total = 0
+    async for page in desk.ddactic.domain_pages(limit=limit):
+        found += page.domains
+        total = page.total
+    return {"domains": [domain.as_json() for domain in found], "total": total}
 
 
 async def add(desk: Desk, name: str, *, verify_dns: bool, timeout_s: float) -> dict[str, Any]:

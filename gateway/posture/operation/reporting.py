@@ -54,7 +54,7 @@ class _Beside:
     def __enter__(self) -> _Beside:
         if self._file.is_dir():
             raise PostureError(f"{self._file}: is a directory; expected the name of a file")
-        self._fd, self._name = tempfile.mkstemp(prefix=f".{self._file.name[:80]}.", dir=self._file.parent)
+        self._fd, self._name = tempfile.mkstemp(prefix=f".{self._file.name[:40]}.", dir=self._file.parent)
         return self
 
     def finish(self, body: bytes) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.errors import PostureError, ScanFailed, WaitExpired
+from gateway.errors import PostureError, PostureStoreError, ScanFailed, WaitExpired
 from gateway.posture.finding import Finding
 from gateway.posture.operation.desk import Desk
 from gateway.posture.operation.reading import read
@@ -36,17 +36,23 @@ class Outcome:
 
 async def start(desk: Desk, provider: str, wanted: Wanted, *, wait: bool, timeout_s: float) -> Outcome:
     """Start a scan and store it; with `wait`, until it is over and its findings are stored. Raises PostureUsage before
-    anything is sent if the provider does not know an option or a type."""
-    scan, more = await start_scan(desk, provider, checked(provider, wanted))
+    anything is sent if the provider does not know an option or a type, PostureStoreError if the store cannot be opened.
+    """
+    wanted = checked(provider, wanted)
+    desk.open_store()
+    scan, more = await start_scan(desk, provider, wanted)
     if scan.id is None:
         lost = WaitExpired("the audit is not in the audit list yet: it has no id to wait for")
         return Outcome(scan, [], more, lost if wait else None)
     if provider == "embedded":  # over, and stored with its findings
         return _kept(desk, scan.id)
-    outcome = _stored(desk, ScanResult(scan))
+    try:
+        outcome = _stored(desk, ScanResult(scan))
+    except PostureStoreError as error:
+        return Outcome(scan, [], more, error)  # it runs all the same: its id must not be lost
     desk.audience.on_status(outcome.scan)
     if not wait:
-        return replace(outcome, more=more)
+        return replace(_failed_or(outcome), more=more)
     return replace(await _wait(desk, provider, outcome.scan, timeout_s), more=more)
 
 
@@ -144,11 +150,18 @@ def _kept(desk: Desk, scan_id: str) -> Outcome:
 async def _list(desk: Desk, provider: str, status: Status | None, limit: int | None) -> tuple[list[Scan], int]:
     """(scans, how many match)."""
     if provider == "cypersecurity":
-        found = [scan async for scan in desk.cypersecurity.scans(status=status, limit=limit)]
-        if limit is None:
-            return found, len(found)
-        return found, (await desk.cypersecurity.scan_page(limit=1, status=status)).total
+        return await _list_cypersecurity(desk, status, limit)
     if provider == "securityspace":
         matching = [scan for scan in await desk.securityspace.audits() if status in (None, scan.status)]
         return matching[:limit], len(matching)
     return desk.store.scans(provider=provider, status=status, limit=limit)
+
+
+async def _list_cypersecurity(desk: Desk, status: Status | None, limit: int | None) -> tuple[list[Scan], int]:
+    """A limit of 0 asks for a page all the same: it has the total."""
+    found: list[Scan] = []
+    total = 0
+    async for page in desk.cypersecurity.scan_pages(status=status, limit=limit if limit is None else max(limit, 1)):
+        found += page.scans
+        total = page.total
+    return found[:limit], total

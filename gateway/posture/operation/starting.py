@@ -65,7 +65,7 @@ async def start_scan(desk: Desk, provider: str, wanted: Wanted) -> tuple[Scan, t
 def checked(provider: str, wanted: Wanted) -> Wanted:
     """With the default type filled in. Raises PostureUsage for a type or an option that the provider does not have."""
     for name, (option, owner) in _OPTIONS.items():
-        if getattr(wanted, name) and owner != provider:
+        if getattr(wanted, name) not in (None, False, {}) and owner != provider:
             raise PostureUsage(f"{option} is for {owner}, and not for {provider}")
     types = TYPES[provider]
     if wanted.type is None and provider == "securityspace":
@@ -80,7 +80,7 @@ async def _start_ddactic(desk: Desk, wanted: Wanted) -> tuple[Scan, tuple[str, .
     domain_id, name = wanted.target, None
     if not wanted.target.startswith("dom_"):
         domain_id, name = await _domain_id(desk, wanted.target), wanted.target.lower().rstrip(".")
-    url = wanted.webhook_url or webhook_url(desk, "ddactic")
+    url = webhook_url(desk, "ddactic") if wanted.webhook_url is None else wanted.webhook_url
     assert wanted.type is not None
     scan = await client.start_scan(domain_id, type=wanted.type, webhook_url=url)
     return replace(scan, target=scan.target or name, type=scan.type or wanted.type), ()
