@@ -81,7 +81,7 @@ def test_readme_table_is_what_the_code_says(name: str, expected: str) -> None:
 def command_names() -> set[str]:
     """`run`, `engine`, `engine check`, ..."""
     names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    return names | {"engine"} | {f"engine {command.name}" for command in engine_app.registered_commands}
+    return names | {"engine", "posture"} | {f"engine {command.name}" for command in engine_app.registered_commands}
 
 
 def test_readme_commands_names_every_command_and_no_other() -> None:
@@ -132,7 +132,8 @@ def test_readme_source_tree_names_every_module_of_the_package() -> None:
 
 @pytest.mark.parametrize("text", code_blocks("yaml"), ids=lambda text: text.partition("\n")[0][:40])
 def test_readme_yaml_example_is_valid(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROTECTION_API_KEY", "a-key")
+    for name in re.findall(r"\$\{(\w+)\}", text):
+        monkeypatch.setenv(name, "a-key")
     monkeypatch.chdir(ROOT)  # examples name files of the checkout
     file = tmp_path / "example.yaml"
     file.write_text(text)

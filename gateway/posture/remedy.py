@@ -11,12 +11,14 @@ anybody else, before connection tracking, also for ports that a container publis
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 
 from gateway.config.posture import Place
-from gateway.posture.finding import Remediation
+from gateway.posture.finding import Finding, Remediation
 
 _WEB_PORTS = (80, 443)
+_ORIGIN_EXPOSED = re.compile(r"\borigin\b.*\b(?:exposed|reachable|accessible)\b", re.IGNORECASE)
 _KEY = "posture.gateway.egress"
 _V4_MARK, _V6_MARK = "<GATEWAY-IPV4>", "<GATEWAY-IPV6>"
 
@@ -51,6 +53,14 @@ def origin_exposed(place: Place, port: int | None) -> Remediation:
     unnamed = f"{_KEY} names none: name them, scan again, and the lines below hold them"
     note = f"# {_KEY} names no address yet: put the gateway's in place of {_V4_MARK} and {_V6_MARK}"
     return Remediation(_summary(unnamed, ports), (note, *(_behind_mark(line) for line in lines), *_CLIENT_CERTIFICATE))
+
+
+def for_deployment(finding: Finding, place: Place) -> Remediation | None:
+    """What to do about a finding here: of an origin that is reached around the gateway, whoever found it, the lines for
+    this deployment; else what its provider says, None if it says nothing."""
+    if finding.id == "origin-direct" or _ORIGIN_EXPOSED.search(finding.title):
+        return origin_exposed(place, finding.port)
+    return finding.remediation
 
 
 def _summary(addresses: str, ports: tuple[int, ...]) -> str:

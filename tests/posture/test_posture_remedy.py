@@ -14,7 +14,8 @@ import yaml
 
 from gateway.config.models import Config
 from gateway.config.posture import Place
-from gateway.posture.remedy import origin_exposed
+from gateway.posture.finding import Finding, Remediation
+from gateway.posture.remedy import for_deployment, origin_exposed
 
 BOTH = Place(egress=("203.0.113.5", "203.0.113.6", "2001:db8::5"))
 TRIAL = Path(__file__).with_name("firewall_trial.py")
@@ -115,3 +116,16 @@ def test_lines_let_the_gateway_in_and_nobody_else(tools: tuple[str, ...]) -> Non
         "before": ["10.99.0.5 8443", "10.99.0.6 8443", "fd99::5 8443", "fd99::6 8443", "10.99.0.6 9000"],
         "after": ["10.99.0.5 8443", "fd99::5 8443", "10.99.0.6 9000"],
     }
+
+
+@pytest.mark.parametrize("title", ["Origin IP Exposed", "Origin server is reachable around the gateway"])
+def test_exposed_origin_of_any_provider_has_the_lines_of_this_deployment(title: str) -> None:
+    theirs = Remediation("Restrict origin access to CDN IPs", ("iptables ...",))
+    found = Finding("F-001", "ddactic", "scn_1", "critical", title, "", "192.0.2.1", None, (), None, theirs, {})
+    assert for_deployment(found, BOTH) == origin_exposed(BOTH, None)
+
+
+def test_other_finding_keeps_what_its_provider_says() -> None:
+    theirs = Remediation("Upgrade")
+    found = Finding("F-002", "ddactic", "scn_1", "low", "Original headers", "", "a.example", None, (), None, theirs, {})
+    assert for_deployment(found, BOTH) is theirs

@@ -215,6 +215,24 @@ def findings(
     return carry_out(Typed(config, printed, verbose), "findings", work)
 
 
+@posture_app.command("remedy")
+def remedy(
+    finding_id: Annotated[str, typer.Argument(metavar="ID", help="The finding's.")],
+    config: ConfigFile,
+    provider: Provider = None,
+    scan: OfScan = None,
+    format: Format = OutputFormat.table,
+    verbose: Verbose = False,
+) -> int:
+    """Say what to do about a finding, with the addresses of this deployment."""
+    from gateway.posture.operation import finding
+
+    async def work(desk: Any) -> dict[str, Any]:
+        return finding.remedy(desk, finding_id, provider, scan)
+
+    return carry_out(Typed(config, format, verbose), "remedy", work)
+
+
 @posture_app.command("report")
 def report(
     scan_id: ScanId,

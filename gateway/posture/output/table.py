@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Kind = Literal[
     "domains", "domain", "scan", "scans", "findings", "report", "events", "webhooks", "webhook", "organization",
     "members", "member", "zones", "records", "change", "zone", "publication", "onboarding", "actions", "history",
+    "remedy",
 ]  # fmt: skip
 """Of a document: what its command gives. change: that of the DNS commands that change something, and any other flat
 object; zone: of `dns build-zone`."""
@@ -260,6 +261,13 @@ def _change(document: Document) -> list[Part]:
     return [_facts([(key, _pairs(value) if isinstance(value, dict) else value) for key, value in document.items()])]
 
 
+def _remedied(document: Document) -> list[Part]:
+    finding, remediation = document["finding"], document["remediation"]
+    if remediation is None:
+        return [Lines((f"{finding['provider']} says nothing about what to do",), finding["title"])]
+    return [_remedy(finding["title"], remediation["summary"], *remediation["commands"], places=[_place(finding)])]
+
+
 # --- onboarding, actions ----------------------------------------------------------------------------------------------
 
 
@@ -345,4 +353,5 @@ _SHAPES: dict[Kind, Callable[[Document], list[Part]]] = {
     "onboarding": _onboarding,
     "actions": _actions,
     "history": _history,
+    "remedy": _remedied,
 }
