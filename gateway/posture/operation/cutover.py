@@ -16,16 +16,16 @@ from typing import Any
 from gateway.config.posture import Place
 from gateway.errors import OnboardingStopped, PostureUsage
 from gateway.posture.operation.desk import Desk
-from gateway.posture.operation.domain import below, canonical, find_zone, publish
+from gateway.posture.operation.domain import below, canonical, find_zone, is_at, publish, unquoted
 
 _LEADING = ("A", "AAAA", "CNAME")
-_VALUES = {"A": "ip", "AAAA": "ip", "CNAME": "name"}
-"""The parameter of dnsAdd<type> that holds what the record leads to."""
+_VALUES = {"A": "ip", "AAAA": "ip", "CNAME": "name", "TXT": "txtdata"}
+"""The parameter of dnsAdd<type> that holds what the record says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record of the name. seq: the platform's number, "" before it is there; value: address, or host name."""
+    """A record of the name. seq: the platform's number, "" before it is there; value: address, host name, or text."""
 
     type: str
     value: str
@@ -34,7 +34,7 @@ class Record:
     @property
     def leads(self) -> tuple[str, str]:
         """Where to, in one spelling."""
-        return self.type, canonical(self.value)
+        return self.type, _SPELLINGS[self.type](self.value)
 
     def as_json(self) -> dict[str, str]:
         return {"type": self.type, "value": self.value, "seq": self.seq}
@@ -79,13 +79,19 @@ def check_place(place: Place) -> None:
         raise PostureUsage("where does the gateway stand? Set posture.gateway.addresses, or posture.gateway.name")
 
 
-async def make_plan(desk: Desk, domain: str) -> Plan:
-    """From the records as they are to the gateway's. Raises OnboardingStopped without a zone, or for a CNAME at the top
-    of a zone (RFC 1034 3.6.2)."""
+async def make_plan(desk: Desk, domain: str, verification: str | None = None) -> Plan:
+    """From the records as they are to the gateway's. verification: the text that verified the domain, which a CNAME
+    replaces too, since nothing may stand beside one (RFC 1034 3.6.2). Raises OnboardingStopped without a zone, for a
+    CNAME at the top of a zone, and for one beside records that are not ours to delete."""
     zone = await find_zone(desk, domain)
     name = below(domain, zone)
     wanted = _wanted(desk.posture.gateway, zone, name)
-    return Plan(zone, name, await leading(desk, zone, name), wanted)
+    there = await _records(desk, zone, name)
+    alone = any(one.type == "CNAME" for one in wanted)
+    before = tuple(one for one in there if one.type in _LEADING or (alone and _is_text(one, verification)))
+    if alone and len(before) < len(there):
+        raise OnboardingStopped(_beside(zone, name, [one.type for one in there if one not in before]))
+    return Plan(zone, name, before, wanted)
 
 
 async def apply(desk: Desk, plan: Plan) -> tuple[str, ...]:
@@ -102,7 +108,7 @@ async def apply(desk: Desk, plan: Plan) -> tuple[str, ...]:
 def undo_commands(file: Path, plan: Plan, before: tuple[Record, ...]) -> list[str]:
     """What to type to have `before` again, once the plan is applied. A new record has a number (SEQ) only then."""
     config = f"-c {shlex.quote(str(file))}"
-    now = plan.before if not plan.add and not plan.delete else plan.after
+    now = tuple(next((old for old in plan.before if old.leads == one.leads), one) for one in plan.after)
     commands = [f"gateway posture dns delete-record {one.seq or 'SEQ'} {config}" for one in _less(now, before)]
     for one in _less(before, now):
         options = " ".join(f"--{key} {shlex.quote(value)}" for key, value in _fields(plan.name, one).items())
@@ -123,17 +129,47 @@ def _wanted(place: Place, zone: str, name: str) -> tuple[Record, ...]:
 
 async def leading(desk: Desk, zone: str, name: str) -> tuple[Record, ...]:
     """The records that lead visitors of the name somewhere, as they are now."""
-    full = f"{name}.{zone}".lstrip(".")
-    names = {name, full, "@"} if not name else {name, full}
+    return tuple(one for one in await _records(desk, zone, name) if one.type in _LEADING)
+
+
+async def _records(desk: Desk, zone: str, name: str) -> tuple[Record, ...]:
+    """All of the name, whatever they are for."""
     return tuple(
         Record(one.type.upper(), str(one.data.get("data") or ""), one.seq)
         for one in (await desk.securityspace.zone(zone)).records
-        if one.type.upper() in _LEADING and canonical(str(one.data.get("name") or "")) in names
+        if one.type.upper() not in _ELSEWHERE
+        and is_at(str(one.data.get("host" if one.type.upper() == "MX" else "name") or ""), zone, name)
     )
 
 
+_ELSEWHERE = ("SOA", "OPTIONS", "SRV")
+"""Of the zone, or at names of their own (_service._protocol)."""
+
+
+def _is_text(record: Record, text: str | None) -> bool:
+    return text is not None and record.type == "TXT" and unquoted(record.value) == text
+
+
+def _beside(zone: str, name: str, types: list[str]) -> str:
+    return (
+        f"{name}.{zone} has {', '.join(sorted(set(types)))} records, beside which no CNAME may stand; set "
+        "posture.gateway.addresses instead of name"
+    )
+
+
+def _address(text: str) -> str:
+    """In its shortest spelling."""
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        return text
+
+
+_SPELLINGS = {"A": _address, "AAAA": _address, "CNAME": canonical, "TXT": unquoted}
+
+
 def _fields(name: str, record: Record) -> dict[str, str]:
-    """The parameters of dnsAddA, dnsAddAAAA and dnsAddCNAME (whose `name` is where it leads)."""
+    """The parameters of dnsAddA, AAAA, TXT and CNAME (whose `name` is where it leads)."""
     if record.type == "CNAME":
         return {"alias": name, "name": record.value}
-    return {"name": name, _VALUES[record.type]: record.value}
+    return {"name": name, _VALUES[record.type]: record.leads[1]}

@@ -94,20 +94,30 @@ def canonical(name: str) -> str:
     return name.lower().rstrip(".")
 
 
+def is_at(listed: str, zone: str, name: str) -> bool:
+    """True if a record that is listed under this name is one of `name`, which is below the zone, "" at its top. Some
+    name servers give names in full, and @ for the top."""
+    full = f"{name}.{zone}" if name else zone
+    return canonical(listed) in ({name, full} if name else {"", "@", full})
+
+
+def unquoted(text: str) -> str:
+    """The text of a TXT record, which some name servers give in quotes."""
+    return text.strip('"')
+
+
 def below(name: str, zone: str) -> str:
     """The name less its zone; "" if it is the zone itself."""
     return canonical(name).removesuffix(zone).rstrip(".")
 
 
 async def _has_text(desk: Desk, zone: str, name: str, text: str) -> bool:
-    """True if the TXT record is there. Some name servers give names in full, and texts in quotes."""
-    records = (await desk.securityspace.zone(zone)).records
-    full = f"{name}.{zone}".lstrip(".")
+    """True if the TXT record is there."""
     return any(
         record.type.upper() == "TXT"
-        and canonical(str(record.data.get("name") or "")) in (name, full)
-        and str(record.data.get("data") or "").strip('"') == text
-        for record in records
+        and is_at(str(record.data.get("name") or ""), zone, name)
+        and unquoted(str(record.data.get("data") or "")) == text
+        for record in (await desk.securityspace.zone(zone)).records
     )
 
 

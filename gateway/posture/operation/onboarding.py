@@ -49,7 +49,7 @@ async def onboard(
     }  # fmt: skip
     if outcome.failure is not None or not with_cutover:
         return document, outcome.failure
-    document["cutover"] = await _cut_over(desk, progress, yes=yes)
+    document["cutover"] = await _cut_over(desk, progress, domain, yes=yes)
     return document, None
 
 
@@ -92,10 +92,10 @@ async def _scanned(desk: Desk, progress: _Progress, domain: Domain, timeout_s: f
     return outcome
 
 
-async def _cut_over(desk: Desk, progress: _Progress, *, yes: bool) -> dict[str, Any]:
+async def _cut_over(desk: Desk, progress: _Progress, domain: Domain, *, yes: bool) -> dict[str, Any]:
     """The plan; applied only with --yes. What was before the first change is kept until all are made, so that the way
     back is known after an interruption too."""
-    plan = await cutover.make_plan(desk, progress.name)
+    plan = await cutover.make_plan(desk, progress.name, domain.verification and domain.verification.record)
     kept = progress.state.get("cutover")
     is_interrupted = kept is not None and not kept["complete"]
     before = tuple(cutover.Record(**one) for one in kept["before"]) if kept and is_interrupted else plan.before

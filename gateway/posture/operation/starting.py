@@ -119,6 +119,9 @@ async def _start_securityspace(desk: Desk, wanted: Wanted) -> tuple[Scan, tuple[
             lambda: _new_audits(desk, known, address), what="the new audit is not listed", timeout_s=_LISTED_WITHIN_S,
             manner=client.caller.manner, clock=desk.clock,
         )  # fmt: skip
+    except PlatformError:
+        desk.audience.on_note("securityspace: the audit was taken, but the audit list cannot be read: look there first")
+        raise
     except WaitExpired as error:
         desk.audience.on_note(f"securityspace: the audit was taken, but {error}: its id is not known")
         return Scan(None, "securityspace", address, wanted.type, "queued"), ()
@@ -139,19 +142,18 @@ def _is_for(scan: Scan, address: str | None) -> bool:
 
 def _covers(pattern: str, address: str) -> bool:
     """192.168.1.* and 10.1.1-2.32-63 cover an address octet by octet (seed 002, saRunAudit)."""
+    parts, octets = pattern.split("."), address.split(".")
+    if len(parts) == len(octets) == 4:
+        return all(map(_in_range, parts, octets))
     try:
-        octets = str(ipaddress.IPv4Address(address)).split(".")
+        return ipaddress.ip_address(pattern) == ipaddress.ip_address(address)
     except ValueError:
-        return pattern == address
-    parts = pattern.split(".")
-    return len(parts) == 4 and all(map(_in_range, parts, octets))
+        return False
 
 
 def _in_range(part: str, octet: str) -> bool:
-    if part == "*":
-        return True
-    match = re.fullmatch(r"([0-9]{1,3})(?:-([0-9]{1,3}))?", part)
-    return match is not None and int(match[1]) <= int(octet) <= int(match[2] or match[1])
+    match = re.fullmatch(r"([0-9]{1,3})(?:-([0-9]{1,3}))?", "0-255" if part == "*" else part)
+    return match is not None and octet.isdecimal() and int(match[1]) <= int(octet) <= int(match[2] or match[1])
 
 
 async def _start_embedded(desk: Desk, wanted: Wanted) -> tuple[Scan, tuple[str, ...]]:
