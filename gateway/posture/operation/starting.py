@@ -77,11 +77,12 @@ def checked(provider: str, wanted: Wanted) -> Wanted:
 
 async def _start_ddactic(desk: Desk, wanted: Wanted) -> tuple[Scan, tuple[str, ...]]:
     client = desk.ddactic
+    url = webhook_url(desk, "ddactic") if wanted.webhook_url is None else wanted.webhook_url
+    assert wanted.type is not None
+    client.check_scan(type=wanted.type, webhook_url=url)  # before the domains are asked for
     domain_id, name = wanted.target, None
     if not wanted.target.startswith("dom_"):
         domain_id, name = await _domain_id(desk, wanted.target), wanted.target.lower().rstrip(".")
-    url = webhook_url(desk, "ddactic") if wanted.webhook_url is None else wanted.webhook_url
-    assert wanted.type is not None
     scan = await client.start_scan(domain_id, type=wanted.type, webhook_url=url)
     return replace(scan, target=scan.target or name, type=scan.type or wanted.type), ()
 
@@ -143,6 +144,8 @@ def _is_for(scan: Scan, address: str | None) -> bool:
 def _covers(pattern: str, address: str) -> bool:
     """192.168.1.* and 10.1.1-2.32-63 cover an address octet by octet (seed 002, saRunAudit)."""
     parts, octets = pattern.split("."), address.split(".")
+    if pattern == address:
+        return True
     if len(parts) == len(octets) == 4:
         return all(map(_in_range, parts, octets))
     try:

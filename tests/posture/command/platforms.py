@@ -21,6 +21,7 @@ import yaml
 from posture.command.commands import QUICK, Ran, typed
 from posture.standin.ddactic import DDacticStandIn
 from posture.standin.securityspace import KEY, PASSWORD, USERID, SecuritySpaceStandIn, write_ca
+from posture.standin.server import Fault, Received, StandIn
 
 from gateway.config.posture import load_posture
 from gateway.posture.store import Store
@@ -139,6 +140,17 @@ class Platforms:
             if file.is_file() and file != self.file:
                 written = file.read_bytes()
                 assert [secret for secret in SECRETS if secret.encode() in written] == [], file
+
+
+def lose(platform: StandIn, path: str, number: int = 0, *, after: bool) -> None:
+    """The connection of one call of `path` is closed without an answer: the next one, or the `number`-th after
+    it. after: the platform has done its work by then."""
+    faults = iter([*[None] * number, Fault(drop=True, after=after)])
+
+    def fault_for(call: Received) -> Fault | None:
+        return next(faults, None) if call.path == path else None
+
+    platform._fault_for = fault_for  # type: ignore[method-assign]
 
 
 def _parameters(body: bytes) -> dict[str, str]:
