@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return app(arguments, prog_name="gateway", standalone_mode=False) or DONE
     except UsageError as error:
-        return _failed(getattr(error, "format_message", error.__str__)(), WRONG)
+        return _failed(" ".join(getattr(error, "format_message", error.__str__)().split()), WRONG)
     except (ConfigError, DescriptionError) as error:
         return _failed(str(error), WRONG)
     except PostureError as error:

@@ -127,13 +127,19 @@ class DDactic:
         Raises Conflict (scan_in_progress) while another scan of the domain runs, InvalidCall (invalid_domain) for a
         domain that is not verified, PlatformUnreachable with `maybe_taken` if it may have been started all the same.
         """
+        self.check_scan(type=type, webhook_url=webhook_url)
         body = {"domain_id": domain_id, "type": type}
         call = Call("POST", "/scans", is_read=False, json=body)
         _check_text(call.name, "domain_id", domain_id, _ID_CHARACTERS)
-        _check_word(call.name, "type", type, get_args(ScanType))
         if webhook_url is not None:
-            body["webhook_url"] = _checked_url(call.name, webhook_url)
+            body["webhook_url"] = webhook_url
         return _scan(await self.caller.json(call), type)
+
+    def check_scan(self, *, type: ScanType | str = "passive", webhook_url: str | None = None) -> None:
+        """What `start_scan` checks of them, for who has other calls to make before. Raises PostureUsage."""
+        _check_word("POST /scans", "type", type, get_args(ScanType))
+        if webhook_url is not None:
+            _check_url("POST /scans", webhook_url)
 
     async def scan(self, scan_id: str) -> Scan:
         """`GET /scans/{scan_id}` ("Scans"): how far it is; times, score and counts once there are any."""
@@ -295,11 +301,10 @@ def _check_integer(
         raise _usage(call, field, value, f"a whole number from {least} {upward}")
 
 
-def _checked_url(call: str, value: str) -> str:
+def _check_url(call: str, value: str) -> None:
     _check_text(call, "webhook_url", value, _URL_CHARACTERS)
     if not value.lower().startswith(("https://", "http://")):
         raise _usage(call, "webhook_url", value, "an https:// or http:// URL")
-    return value
 
 
 def _usage(call: str, field: str, value: object, expected: str) -> PostureUsage:
