@@ -95,7 +95,8 @@ async def _scanned(desk: Desk, progress: _Progress, domain: Domain, timeout_s: f
 async def _cut_over(desk: Desk, progress: _Progress, domain: Domain, *, yes: bool) -> dict[str, Any]:
     """The plan; applied only with --yes. What was before the first change is kept until all are made, so that the way
     back is known after an interruption too."""
-    plan = await cutover.make_plan(desk, progress.name, domain.verification and domain.verification.record)
+    verification = None if domain.verification is None else domain.verification.record
+    plan = await cutover.make_plan(desk, progress.name, verification)
     kept = progress.state.get("cutover")
     is_interrupted = kept is not None and not kept["complete"]
     before = tuple(cutover.Record(**one) for one in kept["before"]) if kept and is_interrupted else plan.before
