@@ -197,7 +197,7 @@ def typed(*arguments: str) -> Ran:
     with redirect_stdout(out), redirect_stderr(err):
         code = main(list(arguments))
     out.flush()
-    return Ran(code, out.buffer.getvalue().decode(), err.getvalue())  # type: ignore[attr-defined]
+    return Ran(code, out.buffer.getvalue().decode(), err.getvalue())
 
 
 def checked(ran: Ran) -> Ran:

@@ -312,7 +312,7 @@ def test_cypersecurity_scan_that_is_waited_for_has_findings_with_made_ids(operat
 
 
 def test_cypersecurity_severity_is_the_word_in_any_case_else_by_the_score(operator: Operator) -> None:
-    given = [
+    given: list[dict[str, Any]] = [
         {"title": "a", "severity": "HIGH"},
         {"title": "b", "severity": "Informational"},
         {"title": "c", "severity": "none", "port": 8443},
