@@ -45,6 +45,7 @@ async def start(desk: Desk, provider: str, wanted: Wanted, *, wait: bool, timeou
         lost = WaitExpired("the audit is not in the audit list yet: it has no id to wait for")
         return Outcome(scan, [], more, lost if wait else None)
     if provider == "embedded":  # over, and stored with its findings
+        desk.audience.on_status(scan)
         return _kept(desk, scan.id)
     try:
         outcome = _stored(desk, ScanResult(scan))
