@@ -6,7 +6,7 @@
 | 3 | server, admin, the embedded engine's service, posture's operations, receiver and output |
 | 2 | what does I/O for a policy: the Protection API's client, origins, the control channel; posture's clients, store,
 assessment; never each other |
-| 2- | pool: client connections, shared by row 2; posture: the normal form of findings, scans, domains, events |
+| 2- | binding: listening sockets; pool: client connections; posture: the normal form of findings, scans, events |
 | 1 | http <- protection <- engine: bytes in, values out; no socket, clock, logging, environment |
 | 0 | configuration, errors, metrics, logs |
 """
@@ -35,6 +35,7 @@ ROWS: list[dict[str, list[str]]] = [
     },
     {"http": ["gateway.http"], "protection": ["gateway.protection"], "engine": ["gateway.engine"]},
     {
+        "binding": ["gateway.binding"],
         "pool": ["gateway.pool"],
         "posture": [
             "gateway.posture.action",

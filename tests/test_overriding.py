@@ -22,7 +22,7 @@ from valkey_server import ValkeyServer, needs_server
 
 from gateway.__main__ import main
 from gateway.engine.keyring import Binding, Keyring
-from gateway.engine.service.listener import bind_tcp, bind_unix, tls_context
+from gateway.engine.service.listener import bind, tls_context
 from gateway.engine.session import Sessions
 from gateway.engine.store import store_of
 
@@ -47,7 +47,7 @@ def ban(config: str, *more: str) -> int:
 def test_ban_of_a_running_engine_is_in_force_and_shown(
     config_of: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    operated, sock = Operated(), bind_tcp("127.0.0.1:0")
+    operated, sock = Operated(), bind("127.0.0.1:0")
     address = f"127.0.0.1:{sock.getsockname()[1]}"
     config = config_of(listen={"address": address}, keys=[KEY, "older"])
     with beside(operated, sock):
@@ -85,7 +85,7 @@ def test_variables_of_other_keys_need_not_be_set(
 ) -> None:
     path, operated = str(tmp_path / "engine.sock"), Operated(keys=(), trusted=True)
     config = config_of(listen={"address": f"unix:{path}"}, keys=["${ENGINE_KEY}"], session={"secrets": ["${SECRET}"]})
-    with beside(operated, bind_unix(path)):
+    with beside(operated, bind(f"unix:{path}")):
         assert ban(config) == 2
         complaint = capsys.readouterr().err
         assert "engine.keys[0]: got ${ENGINE_KEY}, which is not set" in complaint and "SECRET" not in complaint
@@ -100,7 +100,7 @@ def test_engine_on_a_unix_socket_needs_no_key(
 ) -> None:
     path, operated = str(tmp_path / "engine.sock"), Operated(keys=(), trusted=True)
     config = config_of(listen={"address": f"unix:{path}"})
-    with beside(operated, bind_unix(path)):
+    with beside(operated, bind(f"unix:{path}")):
         assert main(["engine", "allow", "2001:DB8::/32", "--for", "1h", "-c", config]) == 0
     assert operated.store.overrides.get("2001:db8::/32").action == "allow"
     assert "2001:db8::/32" in capsys.readouterr().out
@@ -110,7 +110,7 @@ def test_engine_behind_tls_must_present_the_configured_certificate(
     config_of: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = _certificate(tmp_path, "one"), _certificate(tmp_path, "two")
-    operated, sock = Operated(), bind_tcp("127.0.0.1:0")
+    operated, sock = Operated(), bind("127.0.0.1:0")
     address = f"127.0.0.1:{sock.getsockname()[1]}"
     with beside(operated, sock, tls_context(first["certificate"], first["private_key"])):
         assert ban(config_of(listen={"address": address, "tls": first}, keys=[KEY])) == 0
@@ -124,7 +124,7 @@ def test_embedded_engine_is_found_through_the_admin_side(
     config_of: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, operated = str(tmp_path / "engine.sock"), Operated(keys=(), trusted=True)
-    with beside(operated, bind_unix(path)), _admin({"engine": {"engine_socket": path}}, token="t0ken") as address:
+    with beside(operated, bind(f"unix:{path}")), _admin({"engine": {"engine_socket": path}}, token="t0ken") as address:
         assert ban(config_of(admin={"address": address, "token": "t0ken"})) == 0
         assert operated.store.overrides.get("192.0.2.9") is not None
         capsys.readouterr()
@@ -158,7 +158,7 @@ def test_nobody_running_is_one_line_that_says_where_was_looked(
 def test_engine_that_refuses_the_key_is_said(
     config_of: Callable[..., str], capsys: pytest.CaptureFixture[str], keys: list[str] | None, complaint: str
 ) -> None:
-    operated, sock = Operated(keys=() if keys is None else (KEY,)), bind_tcp("127.0.0.1:0")
+    operated, sock = Operated(keys=() if keys is None else (KEY,)), bind("127.0.0.1:0")
     address = f"127.0.0.1:{sock.getsockname()[1]}"
     with beside(operated, sock):
         assert ban(config_of(listen={"address": address}, keys=keys or [])) == 1
@@ -189,7 +189,7 @@ def test_ban_in_a_shared_store_is_in_force_on_every_engine(config_of: Callable[.
     server.start()
     try:
         engines = [Operated(store=store_of(server.url, timeout_s=10.0, prefix="shop:")) for _ in range(2)]
-        sockets = [bind_tcp("127.0.0.1:0") for _ in engines]
+        sockets = [bind("127.0.0.1:0") for _ in engines]
         with beside(engines[0], sockets[0]), beside(engines[1], sockets[1]):
             ports = [sock.getsockname()[1] for sock in sockets]
             assert [_judged(port) for port in ports] == [200, 200]

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from gateway import logs
-from gateway.config.address import parse_address
+from gateway.binding import remove_socket_file
+from gateway.config.address import UNIX, parse_address
 from gateway.config.change import ENGINE_KEYS, changed_keys
 from gateway.control import settle_heap
-from gateway.engine.service.listener import UNIX, bind, bind_unix, remove_socket_file, renew, tls_context
+from gateway.engine.service.listener import bind, renew, tls_context
 from gateway.engine.service.runtime import EngineRuntime
 from gateway.engine.service.server import ApiServer
 from gateway.errors import ConfigError, EngineError, GatewayError, ReloadError
@@ -22,7 +23,7 @@ from gateway.errors import ConfigError, EngineError, GatewayError, ReloadError
 if TYPE_CHECKING:
     import ssl
 
-    from gateway.config import Config
+from gateway.config import Config
 
 RESTART_KEYS = ("engine.listen.address", *ENGINE_KEYS)
 """What `gateway engine` binds or connects once, at its start; and whether it serves TLS."""
@@ -53,7 +54,7 @@ class EnginePart:
             patches=process.get("patches"),
         )  # fmt: skip
         server = ApiServer(runtime.api, runtime.operator)
-        sock = bind_unix(path)
+        sock = bind(UNIX + path)
         self._socket_file = (path, os.lstat(path).st_ino)
         await runtime.start()
         await server.listen(sock)

@@ -24,6 +24,7 @@ import uvloop
 from pydantic import BaseModel, SecretStr
 
 from gateway import logs
+from gateway.binding import bound_socket, inode_of, remove_socket_file
 from gateway.config.posture import Posture
 from gateway.errors import PostureError, PostureUsage, ReloadError
 from gateway.metrics import Metrics
@@ -33,7 +34,6 @@ from gateway.posture.operation.desk import Desk
 from gateway.posture.operation.reading import read
 from gateway.posture.operation.summary import summary
 from gateway.posture.store import Store
-from gateway.posture.webhook.binding import bind, inode_of, remove_file
 from gateway.posture.webhook.followup import FollowUp, Patience, Read
 from gateway.posture.webhook.gauge import Standing, read_standing, show
 from gateway.posture.webhook.inbox import Inbox
@@ -138,7 +138,7 @@ class Service:
         if self._socket is not None:
             (sock, inode), self._socket = self._socket, None
             if inode is not None:
-                remove_file(sock, inode)
+                remove_socket_file(sock.getsockname(), inode)
             if self._receiver is None:
                 sock.close()
         if self._receiver is not None:
@@ -175,7 +175,7 @@ class Service:
     async def _start(self) -> None:
         webhooks = self.posture.webhooks
         if webhooks is not None:
-            sock = bind(str(webhooks.address))
+            sock = _bind(str(webhooks.address))
             self._socket = sock, inode_of(sock)
         store = self._store = await asyncio.to_thread(Store.open, self.posture.store.get_secret_value())
         followup = self._followup = FollowUp(
@@ -255,6 +255,14 @@ class Service:
     def _failed(self, what: str, error: Exception) -> None:
         why = str(error) if isinstance(error, (PostureError, OSError)) else repr(error)[:200]
         self._failures.error(what, "background work failed", work=what, error=why)
+
+
+def _bind(address: str) -> socket.socket:
+    try:
+        return bound_socket(address)
+    except OSError as error:
+        why = error.strerror or error
+        raise PostureError(f"posture.webhooks.address: cannot listen on {address}: {why}") from None
 
 
 def terms_of(posture: Posture) -> Terms:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from gateway.engine.service.listener import bind, bind_tcp, bind_unix, remove_socket_file, tls_context
+from gateway.binding import remove_socket_file
+from gateway.engine.service.listener import bind, tls_context
 from gateway.errors import ListenError
 
 
@@ -27,9 +28,9 @@ def test_unix_socket_is_for_this_user_alone(tmp_path: Path) -> None:
 
 def test_stale_socket_file_is_replaced(tmp_path: Path) -> None:
     path = str(tmp_path / "engine.sock")
-    bind_unix(path).close()  # the file stays
+    bind(f"unix:{path}").close()  # the file stays
 
-    with bind_unix(path) as sock:
+    with bind(f"unix:{path}") as sock:
         sock.listen()
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)
@@ -37,11 +38,11 @@ def test_stale_socket_file_is_replaced(tmp_path: Path) -> None:
 
 def test_socket_that_somebody_listens_on_is_left_alone(tmp_path: Path) -> None:
     path = str(tmp_path / "engine.sock")
-    with bind_unix(path) as first:
+    with bind(f"unix:{path}") as first:
         first.listen()
 
         with pytest.raises(ListenError, match=f"^cannot listen on unix:{path}: Address already in use$"):
-            bind_unix(path)
+            bind(f"unix:{path}")
 
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)
@@ -52,16 +53,16 @@ def test_other_file_is_left_alone(tmp_path: Path) -> None:
     path.write_text("data")
 
     with pytest.raises(ListenError, match="Address already in use"):
-        bind_unix(str(path))
+        bind(f"unix:{path}")
 
     assert path.read_text() == "data"
 
 
 def test_unix_path_that_cannot_be_is_a_listen_error(tmp_path: Path) -> None:
     with pytest.raises(ListenError, match="No such file or directory"):
-        bind_unix(str(tmp_path / "missing" / "engine.sock"))
-    with pytest.raises(ListenError, match="AF_UNIX path too long"):
-        bind_unix(str(tmp_path / ("x" * 200)))
+        bind(f"unix:{tmp_path}/missing/engine.sock")
+    with pytest.raises(ListenError, match="at most 107 bytes"):
+        bind(f"unix:{tmp_path}/{'x' * 200}")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0", "localhost:0"])
@@ -71,23 +72,23 @@ def test_tcp_addresses_are_bound(address: str) -> None:
 
 
 def test_tcp_port_in_use_is_a_listen_error() -> None:
-    with bind_tcp("127.0.0.1:0") as first:
+    with bind("127.0.0.1:0") as first:
         first.listen()
         port = first.getsockname()[1]
 
         with pytest.raises(ListenError, match=f"^cannot listen on 127.0.0.1:{port}: Address already in use$"):
-            bind_tcp(f"127.0.0.1:{port}")
+            bind(f"127.0.0.1:{port}")
 
 
 @pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:x", "256.256.256.256:1"])
 def test_tcp_address_that_cannot_be_is_a_listen_error(address: str) -> None:
     with pytest.raises(ListenError, match=r"^cannot listen on "):
-        bind_tcp(address)
+        bind(address)
 
 
 def test_own_socket_file_is_removed_a_successors_is_not(tmp_path: Path) -> None:
     path = tmp_path / "engine.sock"
-    with bind_unix(str(path)):
+    with bind(f"unix:{path}"):
         inode = os.lstat(path).st_ino
 
         remove_socket_file(str(path), inode + 1)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from gateway.engine.service.connection import CallConnection
 from gateway.engine.service.limits import Limits
-from gateway.engine.service.listener import bind_tcp, bind_unix, tls_context
+from gateway.engine.service.listener import bind, tls_context
 from gateway.engine.service.route import OperatorRequest
 from gateway.engine.service.server import ApiServer
 
@@ -36,7 +36,7 @@ JSON = "Content-Type: application/json\r\n"
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
     running = ApiServer(Responding())
-    await running.listen(bind_unix(str(tmp_path / "engine.sock")))
+    await running.listen(bind(f"unix:{tmp_path}/engine.sock"))
     yield running
     await running.drain(0.01)
 
@@ -340,7 +340,7 @@ async def test_tcp_with_tls_serves_http_1_1(tmp_path: Path) -> None:
     for blob in issued.cert_chain_pems:
         blob.write_to_path(certificate, append=True)
     server = ApiServer(Responding())
-    sock = bind_tcp("127.0.0.1:0")
+    sock = bind("127.0.0.1:0")
     host, port = sock.getsockname()
     await server.listen(sock, tls_context(certificate, private_key))
     context = ssl.create_default_context()
@@ -359,7 +359,7 @@ async def test_tcp_with_tls_serves_http_1_1(tmp_path: Path) -> None:
 
 async def test_tcp_without_tls_is_served() -> None:
     server = ApiServer(Responding())
-    sock = bind_tcp("127.0.0.1:0")
+    sock = bind("127.0.0.1:0")
     host, port = sock.getsockname()
     await server.listen(sock)
 
@@ -501,7 +501,7 @@ async def test_client_that_leaves_while_its_answer_is_made_cancels_nothing(
     connect, server: ApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.api = waiting = Waiting()
-    sock = bind_tcp("127.0.0.1:0")
+    sock = bind("127.0.0.1:0")
     address = sock.getsockname()
     await server.listen(sock)
     leaving, staying = Wire(*await asyncio.open_connection(*address)), await connect()
@@ -628,7 +628,7 @@ async def test_silent_tls_handshake_is_cut_off(tmp_path: Path) -> None:
     issued = trustme.CA().issue_cert("engine.example")
     issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
     server = ApiServer(Responding(), limits=Limits(head_s=0.05))
-    sock = bind_tcp("127.0.0.1:0")
+    sock = bind("127.0.0.1:0")
     host, port = sock.getsockname()
     await server.listen(sock, tls_context(tmp_path / "both.pem", tmp_path / "both.pem"))
 

@@ -14,7 +14,7 @@ from engine.browser_requests import BROWSER_REQUESTS
 from engine.service.operated import KEY, Operated
 
 from gateway.engine.override import MAX_OVERRIDES, Override, Overrides
-from gateway.engine.service.listener import bind_tcp, bind_unix
+from gateway.engine.service.listener import bind
 from gateway.engine.store import store_of
 from gateway.metrics import Totals
 
@@ -46,7 +46,7 @@ class Client:
 
 @contextlib.asynccontextmanager
 async def asking(operated: Operated, key: str = KEY) -> AsyncIterator[Client]:
-    sock = bind_tcp("127.0.0.1:0")
+    sock = bind("127.0.0.1:0")
     base = f"http://127.0.0.1:{sock.getsockname()[1]}"
     async with operated.serving(sock), aiohttp.ClientSession() as session:
         yield Client(session, base, key)
@@ -86,7 +86,7 @@ async def test_unix_socket_needs_no_key(tmp_path: Path) -> None:
     path = str(tmp_path / "engine.sock")
     connector = aiohttp.UnixConnector(path)
     async with (
-        Operated(keys=(), trusted=True).serving(bind_unix(path)),
+        Operated(keys=(), trusted=True).serving(bind(f"unix:{path}")),
         aiohttp.ClientSession(connector=connector) as session,
     ):
         assert await Client(session, "http://engine", "").ask("GET", "/engine/overrides") == (200, '{"overrides":[]}')

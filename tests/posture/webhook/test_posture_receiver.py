@@ -24,12 +24,12 @@ from posture.webhook.receiving import (
     receiving,
 )
 
+from gateway.binding import bound_socket
 from gateway.errors import PostureStoreError
 from gateway.metrics import Metrics
 from gateway.posture.client.redaction import Redaction
 from gateway.posture.event import Event
 from gateway.posture.signature import sign
-from gateway.posture.webhook.binding import bind
 from gateway.posture.webhook.inbox import Inbox, InboxLimits
 from gateway.posture.webhook.receiver import MAX_BODY_BYTES, Receiver, ReceiverLimits, Terms
 from gateway.posture.webhook.service import Means
@@ -407,7 +407,7 @@ async def over_fake(fake: FakeStore) -> AsyncIterator[tuple[Receiver, Inbox, int
     inbox = Inbox(fake.put_events, limits=InboxLimits(waiting=1, batch=1))
     inbox.start()
     receiver = Receiver(Terms(SECRETS, Redaction(SECRETS.values())), inbox, Metrics())
-    sock = bind("127.0.0.1:0")
+    sock = bound_socket("127.0.0.1:0")
     port = sock.getsockname()[1]
     await receiver.start(sock)
     yield receiver, inbox, port
