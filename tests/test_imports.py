@@ -49,6 +49,7 @@ ROWS: list[dict[str, list[str]]] = [
             "gateway.posture.scan",
             "gateway.posture.severity",
             "gateway.posture.signature",
+            "gateway.posture.watching",
         ],
     },
     {

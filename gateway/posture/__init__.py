@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gateway.posture.client.cypersecurity import CyperSecurity
     from gateway.posture.client.ddactic import DDactic
-    from gateway.posture.client.manner import Manner, Watcher
+    from gateway.posture.client.manner import Manner
     from gateway.posture.client.securityspace import SecuritySpace
     from gateway.posture.domain import Domain, Verification
     from gateway.posture.event import Event
     from gateway.posture.finding import Finding, Remediation
     from gateway.posture.scan import Counts, Scan, ScanResult
     from gateway.posture.store import Store
+    from gateway.posture.watching import Watcher
 
 __all__ = [
     "Counts",
@@ -58,7 +59,7 @@ _HOMES = {
     "SecuritySpace": "client.securityspace",
     "Store": "store",
     "Verification": "domain",
-    "Watcher": "client.manner",
+    "Watcher": "watching",
 }
 
 

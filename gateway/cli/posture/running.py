@@ -17,9 +17,9 @@ from gateway.cli.argument import OutputFormat, read_duration
 from gateway.errors import PostureError
 
 if TYPE_CHECKING:
-    from gateway.posture.client.manner import Called
     from gateway.posture.operation.desk import Desk
     from gateway.posture.output.table import Kind
+    from gateway.posture.watching import Called
 
 EXCEEDED = 3
 """Exit code: findings at or over --fail-on."""
@@ -78,9 +78,9 @@ def carry_out(typed: Typed, kind: Kind, work: Callable[[Desk], Awaitable[Done | 
 
 async def _work(typed: Typed, work: Callable[[Desk], Awaitable[Done | dict[str, Any]]]) -> Done:
     from gateway.config.posture import load_posture
-    from gateway.posture.client.manner import Watcher
     from gateway.posture.operation.desk import Audience, Desk
     from gateway.posture.output.progress import progress
+    from gateway.posture.watching import Watcher
 
     posture = load_posture(typed.config)
     with progress() as shown:

@@ -23,7 +23,6 @@ from gateway.posture.assessment.certificate import judge_expiry, judge_trust, lo
 from gateway.posture.assessment.cookie import judge_cookies
 from gateway.posture.assessment.header import JUDGES, values
 from gateway.posture.assessment.leak import judge_leak
-from gateway.posture.assessment.observing import ClockLike, Quiet, SystemClock, WatcherLike
 from gateway.posture.assessment.raw_probe import probe_old_tls, probe_slow_head
 from gateway.posture.assessment.target import Target, beside
 from gateway.posture.assessment.verdict import Verdict, found, not_done, ok
@@ -33,6 +32,7 @@ from gateway.posture.moment import iso
 from gateway.posture.remedy import origin_exposed
 from gateway.posture.scan import Counts, Scan, ScanResult
 from gateway.posture.severity import Severity, rank
+from gateway.posture.watching import Clock, Watcher
 
 TYPES = ("passive", "active", "full")
 _SHARES: dict[Severity, float] = {"critical": 0.9, "high": 0.6, "medium": 0.3, "low": 0.1, "info": 0.0}
@@ -48,14 +48,14 @@ class Means:
     target: Target
     platform: EmbeddedPlatform
     visitor: Visitor
-    watcher: WatcherLike
-    clock: ClockLike
+    watcher: Watcher
+    clock: Clock
     page: Reply
 
 
 async def assess(
-    target: Target, type: str, platform: EmbeddedPlatform, *, watcher: WatcherLike | None = None,
-    clock: ClockLike | None = None,
+    target: Target, type: str, platform: EmbeddedPlatform, *, watcher: Watcher | None = None,
+    clock: Clock | None = None,
 ) -> ScanResult:
     """A completed scan of one's own site, with its findings, the worst first. type: passive, active or full (both).
 
@@ -68,7 +68,7 @@ async def assess(
         raise PostureUsage(f"embedded: type: got {type[:100]!r}; expected one of {', '.join(TYPES)}")
     if target.ca is not None:
         verifying_context(target)  # now, before anything is sent
-    watcher, clock = watcher or Quiet(), clock or SystemClock()
+    watcher, clock = watcher or Watcher(), clock or Clock()
     started_s, began_s = clock.now_s(), time.monotonic()
     async with Visitor(platform.timeout, watcher) as visitor:
         page = await visitor.get(target.url)

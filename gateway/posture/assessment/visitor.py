@@ -19,9 +19,9 @@ from yarl import URL
 
 from gateway import __version__
 from gateway.posture.assessment.header import Headers
-from gateway.posture.assessment.observing import Asked, WatcherLike
 from gateway.posture.assessment.target import read_url
 from gateway.posture.assessment.wording import clean, reason
+from gateway.posture.watching import Called, Watcher
 
 USER_AGENT = f"gateway-posture/{__version__}"
 BODY_BYTES = 64 * 1024
@@ -72,7 +72,7 @@ def tolerant_context() -> ssl.SSLContext:
 class Visitor:
     """Asks over HTTP. timeout_s: of one request, connect included. `requests` counts them."""
 
-    def __init__(self, timeout_s: float, watcher: WatcherLike) -> None:
+    def __init__(self, timeout_s: float, watcher: Watcher) -> None:
         self.requests = 0
         self._timeout_s = timeout_s
         self._watcher = watcher
@@ -111,7 +111,7 @@ class Visitor:
             return Unanswered(reason(error), seen.connected, is_ours=_is_ours(error))
         finally:
             duration_ms = (time.monotonic() - began_s) * 1e3
-            self._watcher.on_call(Asked("embedded", "GET", read_url(url).path, seen.status, duration_ms))
+            self._watcher.on_call(Called("embedded", "GET", read_url(url).path, seen.status, duration_ms))
 
     async def _ask(self, url: str, host: str | None, seen: SimpleNamespace, *, most: int) -> Reply:
         assert self._session is not None, "used as a context manager"

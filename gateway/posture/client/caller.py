@@ -45,9 +45,10 @@ from gateway.posture.answer import Node
 from gateway.posture.client.connection import ConnectionLost, loss_of, open_session, read_body, reason_of
 from gateway.posture.client.envelope import read_refusal
 from gateway.posture.client.limit import is_none_left, retry_after_s, unix_s
-from gateway.posture.client.manner import Called, Clock, Manner, Watcher, backoff_s
+from gateway.posture.client.manner import Manner, backoff_s
 from gateway.posture.client.redaction import DEPTH, Redaction
 from gateway.posture.moment import iso
+from gateway.posture.watching import Called, Clock, Watcher
 
 MAY_HAVE_BEEN_TAKEN = "may have been taken"
 _ERROR_BYTES = 64 * 1024

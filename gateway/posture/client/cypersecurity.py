@@ -21,9 +21,10 @@ import orjson
 from gateway.errors import OffContract, PlatformRefused, PostureUsage, QuotaExhausted, WaitExpired
 from gateway.posture.answer import Node
 from gateway.posture.client.caller import Call, Caller
-from gateway.posture.client.manner import Clock, Manner, Watcher
+from gateway.posture.client.manner import Manner
 from gateway.posture.client.vulnerability import PROVIDER, read_findings, read_identifier, read_scan
 from gateway.posture.scan import Scan, ScanResult
+from gateway.posture.watching import Clock, Watcher
 
 ScanType = Literal["nmap", "zap", "sqlmap"]
 ReportType = Literal["executive", "technical", "full"]

@@ -18,11 +18,12 @@ from gateway.errors import OffContract, PermissionRefused, PlatformRefused, Post
 from gateway.posture.answer import Node
 from gateway.posture.client.caller import Call, Caller, Reply
 from gateway.posture.client.envelope import read_refusal
-from gateway.posture.client.manner import Clock, Manner, Watcher
+from gateway.posture.client.manner import Manner
 from gateway.posture.domain import Domain, Verification
 from gateway.posture.finding import Finding, Remediation
 from gateway.posture.scan import Counts, Scan, read_status
 from gateway.posture.severity import SEVERITIES, Severity
+from gateway.posture.watching import Clock, Watcher
 
 PROVIDER = "ddactic"
 ScanType = Literal["passive", "active", "full"]

@@ -1,15 +1,13 @@
-"""How a platform is called: limits, time-outs, and the clock."""
+"""How a platform is called: limits and time-outs."""
 
 from __future__ import annotations
 
-import asyncio
-import random
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
 from gateway.config.posture import Platform
+from gateway.posture.watching import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +39,6 @@ class Manner:
         while True:
             yield pause_s
             pause_s = min(pause_s * 1.5, self.poll_max_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Time and chance. now_s: Unix seconds; random: from 0 to 1."""
-
-    now_s: Callable[[], float] = time.time
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    random: Callable[[], float] = random.random
-
-
-@dataclass(frozen=True, slots=True)
-class Called:
-    """One call, as it was made, for `-v`. status: None where no answer came."""
-
-    provider: str
-    method: str
-    path: str
-    status: int | None
-    duration_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Watcher:
-    """Who is told what happens. on_call: each call, repeated ones too; on_wait: a sentence for people about a wait."""
-
-    on_call: Callable[[Called], None] = lambda called: None
-    on_wait: Callable[[str], None] = lambda sentence: None
 
 
 def backoff_s(manner: Manner, clock: Clock, attempt: int) -> float:

@@ -36,10 +36,11 @@ from gateway.posture.client.dns import (
     read_records,
     read_zones,
 )
-from gateway.posture.client.manner import Clock, Manner, Watcher
+from gateway.posture.client.manner import Manner
 from gateway.posture.client.refusal import EXPIRED, read_http_refusal, succeeded
 from gateway.posture.client.session import Session, Ticket
 from gateway.posture.scan import Scan, ScanResult
+from gateway.posture.watching import Clock, Watcher
 
 __all__ = [
     "AUDIT_TYPES",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 from gateway.config.posture import PROVIDERS, Posture
 from gateway.errors import PostureUsage
-from gateway.posture.client.manner import Clock, Manner, Watcher
+from gateway.posture.client.manner import Manner
+from gateway.posture.watching import Clock, Watcher
 
 if TYPE_CHECKING:
     from gateway.posture.client.caller import Caller

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from gateway.errors import WaitExpired
-from gateway.posture.client.manner import Clock, Manner
+from gateway.posture.client.manner import Manner
+from gateway.posture.watching import Clock
 
 Answer = TypeVar("Answer")
 

@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 
 from gateway import logs
 from gateway.errors import PlatformFailed, PlatformUnreachable, PostureError, PostureStoreError, RateLimited
-from gateway.posture.client.manner import Clock, Manner, backoff_s
+from gateway.posture.client.manner import Manner, backoff_s
 from gateway.posture.event import Event
 from gateway.posture.scan import ScanResult
 from gateway.posture.store import Store
+from gateway.posture.watching import Clock
 from gateway.posture.webhook.told import told
 
 log = logs.get("posture.followup")

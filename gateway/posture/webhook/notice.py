@@ -25,13 +25,14 @@ from aiohttp.resolver import ThreadedResolver
 from gateway import __version__, logs
 from gateway.config.posture import Notify
 from gateway.metrics import Metrics
-from gateway.posture.client.manner import Clock, Manner, backoff_s
+from gateway.posture.client.manner import Manner, backoff_s
 from gateway.posture.document import encoded
 from gateway.posture.finding import Finding
 from gateway.posture.moment import iso
 from gateway.posture.severity import is_at_least
 from gateway.posture.signature import sign
 from gateway.posture.store import Notice, Store
+from gateway.posture.watching import Clock
 
 EVENT = "finding.new"
 _AT_ONCE = 4

@@ -27,11 +27,11 @@ from aiohttp import http_parser, web
 from gateway import logs
 from gateway.errors import PostureError, PostureStoreError
 from gateway.metrics import Metrics
-from gateway.posture.client.manner import Clock
 from gateway.posture.client.redaction import Redaction
 from gateway.posture.event import Event
 from gateway.posture.moment import iso
 from gateway.posture.signature import cypersecurity_is_valid, ddactic_is_valid
+from gateway.posture.watching import Clock
 from gateway.posture.webhook.connection import HEADERS, RETRY_AFTER_S, Busy, Connection
 from gateway.posture.webhook.delivery import read_delivery
 from gateway.posture.webhook.inbox import Inbox, InboxFull

@@ -28,12 +28,12 @@ from gateway.binding import bound_socket, inode_of, remove_socket_file
 from gateway.config.posture import Posture
 from gateway.errors import PostureError, PostureUsage, ReloadError
 from gateway.metrics import Metrics
-from gateway.posture.client.manner import Clock
 from gateway.posture.client.redaction import Redaction
 from gateway.posture.operation.desk import Desk
 from gateway.posture.operation.reading import read
 from gateway.posture.operation.summary import summary
 from gateway.posture.store import Store
+from gateway.posture.watching import Clock
 from gateway.posture.webhook.followup import FollowUp, Patience, Read
 from gateway.posture.webhook.gauge import Standing, read_standing, show
 from gateway.posture.webhook.inbox import Inbox

@@ -15,9 +15,9 @@ from gateway.config.posture import Place
 from gateway.errors import PostureUsage, ScanFailed
 from gateway.posture.assessment import risk_score
 from gateway.posture.assessment.catalogue import KINDS
-from gateway.posture.client.manner import Clock, Watcher
 from gateway.posture.finding import Finding
 from gateway.posture.scan import Counts, ScanResult
+from gateway.posture.watching import Clock, Watcher
 
 GOOD = Behaviour()
 PASSIVE = [kind.id for kind in KINDS if kind.id not in ("rate-limit-absent", "slow-head")]

@@ -36,7 +36,8 @@ from gateway.errors import (
     RateLimited,
 )
 from gateway.posture.client.caller import Call, Caller
-from gateway.posture.client.manner import Called, Clock, Manner, Watcher
+from gateway.posture.client.manner import Manner
+from gateway.posture.watching import Called, Clock, Watcher
 
 NOW_S = 1_702_900_000.0
 KEY = "sk-live/7+Ä 42"

@@ -31,10 +31,11 @@ from gateway.errors import (
 )
 from gateway.posture.answer import Node
 from gateway.posture.client.cypersecurity import EVENTS, CyperSecurity, Report, ScanPage
-from gateway.posture.client.manner import Clock, Manner, Watcher
+from gateway.posture.client.manner import Manner
 from gateway.posture.client.vulnerability import read_findings, read_scan
 from gateway.posture.finding import Finding
 from gateway.posture.scan import Counts, Scan, ScanResult
+from gateway.posture.watching import Clock, Watcher
 
 NOW_S = 1_735_646_000.0
 HOOK = "https://gateway.example/webhooks/cypersecurity"

@@ -30,10 +30,11 @@ from gateway.errors import (
     RateLimited,
 )
 from gateway.posture.client.ddactic import DDactic, DomainPage
-from gateway.posture.client.manner import Clock, Manner, Watcher
+from gateway.posture.client.manner import Manner
 from gateway.posture.domain import Domain, Verification
 from gateway.posture.finding import Finding, Remediation
 from gateway.posture.scan import Counts, Scan
+from gateway.posture.watching import Clock, Watcher
 
 NOW_S = 1_702_899_990.0
 

@@ -49,9 +49,10 @@ from gateway.posture.answer import Node
 from gateway.posture.client.audit import read_audits, read_report
 from gateway.posture.client.caller import MAY_HAVE_BEEN_TAKEN, Call
 from gateway.posture.client.dns import read_account, read_publication, read_records, read_zones
-from gateway.posture.client.manner import Called, Manner, Watcher
+from gateway.posture.client.manner import Manner
 from gateway.posture.client.refusal import REFUSALS, succeeded
 from gateway.posture.scan import Counts, Scan
+from gateway.posture.watching import Called, Watcher
 
 Use = Callable[[SecuritySpace], Awaitable[object]]
 

@@ -11,12 +11,13 @@ import pytest
 
 from gateway.config import parse_config
 from gateway.errors import WaitExpired
-from gateway.posture.client.manner import Clock, Manner
+from gateway.posture.client.manner import Manner
 from gateway.posture.event import Event
 from gateway.posture.operation.desk import Desk
 from gateway.posture.operation.scanning import show
 from gateway.posture.operation.waiting import LOOK_S, wait_until
 from gateway.posture.scan import Scan, ScanResult
+from gateway.posture.watching import Clock
 
 NEVER = 10**9
 MANNER = Manner(poll_s=4.0, poll_max_s=10.0)

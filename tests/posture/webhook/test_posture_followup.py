@@ -23,10 +23,11 @@ from posture.webhook.receiving import Receiving, delivery, posture_of, receiving
 from gateway.config.posture import Posture
 from gateway.errors import NotFound, PlatformFailed, PlatformUnreachable, PostureStoreError, RateLimited
 from gateway.posture.client.ddactic import DDactic
-from gateway.posture.client.manner import Clock, Manner
+from gateway.posture.client.manner import Manner
 from gateway.posture.event import Event
 from gateway.posture.finding import Finding
 from gateway.posture.scan import Scan, ScanResult
+from gateway.posture.watching import Clock
 from gateway.posture.webhook.followup import Patience, Read
 from gateway.posture.webhook.service import Means
 from gateway.posture.webhook.told import told

@@ -18,10 +18,10 @@ from posture.standin.server import Fault, Received, StandIn
 from posture.webhook.receiving import Receiving, posture_of, receiving
 
 from gateway.config.posture import Posture
-from gateway.posture.client.manner import Clock
 from gateway.posture.finding import Finding, Remediation
 from gateway.posture.scan import Scan
 from gateway.posture.severity import Severity
+from gateway.posture.watching import Clock
 from gateway.posture.webhook.service import Means
 
 SECRET = "notify-secret"
