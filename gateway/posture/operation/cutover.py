@@ -79,6 +79,14 @@ def check_place(place: Place) -> None:
         raise PostureUsage("where does the gateway stand? Set posture.gateway.addresses, or posture.gateway.name")
 
 
+async def check_name(desk: Desk, domain: str) -> None:
+    """Raises OnboardingStopped if there can be no cutover to the gateway's name, before anything is begun. One to its
+    addresses can be anywhere."""
+    if not desk.posture.gateway.addresses:
+        zone = await find_zone(desk, domain)
+        _wanted(desk.posture.gateway, zone, below(domain, zone))
+
+
 async def make_plan(desk: Desk, domain: str, verification: str | None = None) -> Plan:
     """From the records as they are to the gateway's. verification: the text that verified the domain, which a CNAME
     replaces too, since nothing may stand beside one (RFC 1034 3.6.2). Raises OnboardingStopped without a zone, for a

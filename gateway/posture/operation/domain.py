@@ -26,9 +26,8 @@ async def add(desk: Desk, name: str, *, verify_dns: bool, timeout_s: float) -> d
     """The document of `domains add`. With verify_dns, the record is published and the verification waited for."""
     if not verify_dns:
         return {"domain": (await desk.ddactic.add_domain(name)).as_json(), "dns": None}
-    client = desk.securityspace  # not configured is said before anything is sent
+    _ = desk.securityspace  # not configured is said before anything is sent
     domain = await desk.ddactic.add_domain(name)
-    assert client is not None
     dns = await publish_record(desk, domain)
     verified = await wait_verified(desk, domain.name, timeout_s)
     return {"domain": _with_verification(verified, domain).as_json(), "dns": dns.as_json()}
@@ -65,6 +64,12 @@ async def publish_record(desk: Desk, domain: Domain) -> PublishedRecord:
         await desk.securityspace.add_record(zone, "TXT", {"name": name, "txtdata": verification.record})
     warnings = await publish(desk, zone)
     return PublishedRecord(zone, name, added, True, warnings)
+
+
+async def is_recorded(desk: Desk, domain: Domain, zone: str) -> bool:
+    """True if the zone still has the record of the verification."""
+    verification = domain.verification
+    return verification is not None and await _has_text(desk, zone, below(domain.name, zone), verification.record)
 
 
 async def publish(desk: Desk, zone: str) -> tuple[str, ...]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from gateway.errors import NotFound
 from gateway.posture.domain import Domain, Verification
 from gateway.posture.operation import cutover, scanning
 from gateway.posture.operation.desk import Desk
-from gateway.posture.operation.domain import canonical, publish_record, wait_verified
+from gateway.posture.operation.domain import canonical, is_recorded, publish_record, wait_verified
 from gateway.posture.operation.starting import Wanted
 
 
@@ -38,11 +39,18 @@ async def onboard(
     """(the document, why the command fails although there is one). timeout_s: for each thing that is waited for."""
     if with_cutover:
         cutover.check_place(desk.posture.gateway)
-    assert desk.ddactic and desk.securityspace  # not configured is said before anything is sent
+    _ = desk.ddactic, desk.securityspace  # not configured is said before anything is sent
+    if with_cutover:
+        await cutover.check_name(desk, name)
     progress = _Progress(desk, name)
     domain = await _added(desk, progress)
     domain = await _verified(desk, progress, domain, timeout_s)
-    outcome = await _scanned(desk, progress, domain, timeout_s)
+    try:
+        outcome = await _scanned(desk, progress, domain, timeout_s)
+    except NotFound:
+        progress.keep(domain=None, dns=None, scan=None)
+        desk.audience.on_note(f"{progress.name}: ddactic does not know it any more; the next run begins anew")
+        raise
     document: dict[str, Any] = {
         "domain": domain.as_json(), "dns": progress.state.get("dns"), "scan": outcome.scan.as_json(),
         "findings": [finding.as_json() for finding in outcome.findings], "cutover": None,
@@ -55,9 +63,9 @@ async def onboard(
 
 async def _added(desk: Desk, progress: _Progress) -> Domain:
     """The domain, with its verification: from the store, from the list if it is verified, else added now."""
-    if "domain" in progress.state:
+    if (known := progress.state.get("domain")) is not None:
         progress.skip("added")
-        return _read(progress.state["domain"])
+        return _read(known)
     listed = await _listed(desk, progress.name)
     domain = listed if listed is not None and listed.verified else await desk.ddactic.add_domain(progress.name)
     progress.keep(domain=domain.as_json())
@@ -68,7 +76,8 @@ async def _verified(desk: Desk, progress: _Progress, domain: Domain, timeout_s: 
     if domain.verified:
         progress.skip("verified")
         return domain
-    if "dns" in progress.state:
+    published = progress.state.get("dns")
+    if published is not None and await is_recorded(desk, domain, published["zone"]):
         progress.skip("the record is published")
     else:
         progress.keep(dns=(await publish_record(desk, domain)).as_json())

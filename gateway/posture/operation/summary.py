@@ -19,7 +19,7 @@ def summary(store: Store) -> dict[str, Any]:
     """JSON-able and bounded, the worst first. `sites`: open findings of each target by severity, and when the oldest
     was first seen; `total`: all of them, shown or not."""
     found = store.current()
-    targets = [store.target_of(finding) or finding.asset for finding in found]
+    targets = _targets(store, found)
     running = [scan for status in ("running", "queued") for scan in store.scans(status=status, limit=SHOWN_SCANS)[0]]
     return {
         "total": len(found),
@@ -38,6 +38,13 @@ def summary(store: Store) -> dict[str, Any]:
             for scan in running[:SHOWN_SCANS]
         ],
     }
+
+
+def _targets(store: Store, found: list[Finding]) -> list[str]:
+    """Of each finding: its scan's, which is asked for once, since there may be thousands of them."""
+    of_scan = {(finding.provider, finding.scan): finding for finding in found}
+    targets = {key: store.target_of(finding) for key, finding in of_scan.items()}
+    return [targets[finding.provider, finding.scan] or finding.asset for finding in found]
 
 
 def _sites(found: list[Finding], targets: list[str]) -> list[dict[str, Any]]:

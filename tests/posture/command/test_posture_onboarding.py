@@ -185,6 +185,9 @@ STEPS = [
 ]  # fmt: skip
 """Every call of `onboard`, in its order: the platform, the path, and the how manyth of that path."""
 
+CHANGES = [STEPS[1], STEPS[5], STEPS[6], STEPS[8]]
+"""Those for which it matters whether the platform has done its work when the answer is lost."""
+
 
 def assert_onboarded(document: Any) -> None:
     assert list(document) == ["domain", "dns", "scan", "findings", "cutover"]
@@ -233,8 +236,9 @@ def test_onboard_of_a_domain_that_is_verified_needs_no_dns(platforms: Platforms)
     assert "POST /domains" not in platforms.ddactic.paths()
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["not taken", "taken"])
-@pytest.mark.parametrize(("who", "path", "number"), STEPS)
+@pytest.mark.parametrize(
+    ("who", "path", "number", "after"), [(*one, False) for one in STEPS] + [(*one, True) for one in CHANGES]
+)
 def test_onboard_interrupted_at_each_call_goes_on_where_it_stopped(
     platforms: Platforms, who: str, path: str, number: int, after: bool
 ) -> None:
@@ -263,7 +267,29 @@ def test_onboard_that_times_out_at_the_verification_goes_on_with_it(platforms: P
     document = platforms.document("onboard", NAME)
     assert_onboarded(document)
     assert document["dns"]["added"] is True
-    assert platforms.forms() == [] and "POST /domains" not in platforms.ddactic.paths()
+    assert platforms.forms() == [("dnsGetDomainRecords", {"domain": ZONE})]
+    assert "POST /domains" not in platforms.ddactic.paths()
+
+
+def test_onboard_whose_record_was_deleted_before_it_was_seen_adds_it_again(platforms: Platforms) -> None:
+    published, platforms.ddactic.published = platforms.ddactic.published, None
+    platforms.failed("onboard", NAME, "--wait-timeout", "30ms")
+    zone = platforms.securityspace.zones[ZONE]
+    zone.records = [one for one in zone.records if one.type != "TXT"]
+    platforms.ddactic.published = published
+    assert_onboarded(platforms.document("onboard", NAME))
+
+
+def test_onboard_of_a_domain_that_is_gone_from_the_account_begins_anew(platforms: Platforms) -> None:
+    """Removed there, or the key is of another account now."""
+    platforms.document("onboard", NAME)
+    platforms.ddactic.scans.clear()
+    platforms.ddactic.domains.clear()
+    platforms.ddactic.records.clear()
+    ran = platforms.gateway("onboard", NAME)
+    assert ran.code == 1 and ran.error.startswith("ddactic GET /scans/scn_0001: 404 not_found")
+    assert f"{NAME}: ddactic does not know it any more; the next run begins anew" in ran.err
+    assert_onboarded(platforms.document("onboard", NAME))
 
 
 def test_onboard_that_times_out_at_the_scan_goes_on_with_it(platforms: Platforms) -> None:
@@ -416,8 +442,9 @@ def test_cutover_at_the_top_of_the_zone_takes_its_addresses(platforms: Platforms
 APPLYING = ["/dnsDeleteRecord.php", "/dnsDeleteRecord.php", "/dnsAddA.php", "/dnsAddAAAA.php", "/dnsPublish.php"]
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["not taken", "taken"])
-@pytest.mark.parametrize("step", range(len(APPLYING)))
+@pytest.mark.parametrize(
+    ("step", "after"), [(0, False), (0, True), (1, True), (2, False), (3, True), (4, False), (4, True)]
+)
 def test_cutover_interrupted_while_it_is_applied_goes_on_and_knows_the_way_back(
     old: Platforms, step: int, after: bool
 ) -> None:
@@ -525,4 +552,4 @@ def test_cutover_to_a_name_at_the_top_of_the_zone_is_refused(named: Platforms) -
     assert error == (
         "example.com is the top of its zone, which cannot be a CNAME; set posture.gateway.addresses instead of name"
     )
-    assert ("A", "", "192.0.2.9") in named.published(ZONE, "A")
+    assert named.sent() == ["securityspace dnsGetDomainList"], "said before the domain is added"
