@@ -96,6 +96,8 @@ async def _work(typed: Typed, work: Callable[[Desk], Awaitable[Done | dict[str, 
 
 
 def _print(format: OutputFormat, kind: Kind, document: dict[str, Any]) -> None:
+    if sys.stdout is None:
+        raise PostureError("stdout is closed: nobody would get the document")
     if format is OutputFormat.table:
         from gateway.posture.output.table import print_document
 

@@ -156,6 +156,8 @@ class CyperSecurity:
         """`GET /scans/{scan_id}` ("Get Scan Details"): how far it is and, once it is completed, what it found."""
         node = await self.caller.json(self._of("GET", "/scans/{}", "scan_id", scan_id))
         scan = read_scan(node)
+        if scan.id != scan_id:
+            raise node["id"].off("the id that was asked for")
         return ScanResult(scan, read_findings(node, scan))
 
     # --- reports ------------------------------------------------------------------------------------------------------

@@ -144,12 +144,22 @@ class DDactic:
 
     async def scan(self, scan_id: str) -> Scan:
         """`GET /scans/{scan_id}` ("Scans"): how far it is; times, score and counts once there are any."""
-        return _scan(await self.caller.json(_reading("/scans/{}", scan_id)))
+        node = await self.caller.json(_reading("/scans/{}", scan_id))
+        scan = _scan(node)
+        if scan.id != scan_id:
+            raise node["scan_id"].off("the id that was asked for")
+        return scan
 
     async def findings(self, scan_id: str) -> list[Finding]:
-        """`GET /scans/{scan_id}/findings` ("Findings"): all of them, in the platform's order."""
+        """`GET /scans/{scan_id}/findings` ("Findings"): all of them, in the platform's order. Raises OffContract
+        for two that have the same id, of which one would hide the other."""
         answer = await self.caller.json(_reading("/scans/{}/findings", scan_id))
-        return [_finding(node, scan_id) for node in answer["findings"].items()]
+        found: dict[str, Finding] = {}
+        for node in answer["findings"].items():
+            finding = _finding(node, scan_id)
+            if found.setdefault(finding.id, finding) != finding:
+                raise node["id"].off("an id that no other finding of the scan has")
+        return list(found.values())
 
     async def report(
         self, scan_id: str, *, format: ReportFormat | str = "json", type: ReportType | str = "technical"

@@ -44,16 +44,18 @@ async def report(
 
 class _Beside:
     """A temporary file beside the wanted one, so that a directory that cannot be written to is known before a call; it
-    takes the wanted name when it is complete, and is removed otherwise."""
+    takes the wanted name when it is complete, and is removed otherwise. What a link leads to is replaced, and not the
+    link; a device or a pipe never is."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self._file = Path(os.path.realpath(file))
         self._name: str | None = None
         self._fd = -1
 
     def __enter__(self) -> _Beside:
-        if self._file.is_dir():
-            raise PostureError(f"{self._file}: is a directory; expected the name of a file")
+        if self._file.exists() and not self._file.is_file():
+            kind = "a directory" if self._file.is_dir() else "a device or a pipe"
+            raise PostureError(f"{self._file}: is {kind}; expected the name of a file")
         self._fd, self._name = tempfile.mkstemp(prefix=f".{self._file.name[:40]}.", dir=self._file.parent)
         return self
 

@@ -13,6 +13,7 @@ from gateway.posture.operation.reading import read
 from gateway.posture.operation.starting import Wanted, checked, start_scan
 from gateway.posture.operation.waiting import wait_until
 from gateway.posture.scan import Scan, ScanResult, Status
+from gateway.posture.severity import rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +135,14 @@ def _failed_or(outcome: Outcome) -> Outcome:
 
 
 def _stored(desk: Desk, result: ScanResult) -> Outcome:
-    """What was read, and what was known before: an answer may leave out the type or the target."""
+    """What was read, and what was known before: an answer may leave out the type or the target, or lag behind."""
     scan = result.scan
     assert scan.id is not None
     findings = desk.store.put_result(scan, result.findings)
-    return Outcome(desk.store.scan(scan.id, scan.provider) or scan, findings)
+    kept = desk.store.scan(scan.id, scan.provider) or scan
+    if kept.status == "completed" != scan.status:
+        findings = desk.store.findings(provider=scan.provider, scan=scan.id)
+    return Outcome(kept, sorted(findings, key=lambda finding: rank(finding.severity)))
 
 
 def _kept(desk: Desk, scan_id: str) -> Outcome:

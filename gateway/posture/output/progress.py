@@ -30,8 +30,13 @@ class Progress(Protocol):
 
 @contextmanager
 def progress(stream: TextIO | None = None) -> Iterator[Progress]:
-    """Shows what it is told until the block ends. stream: default `sys.stderr`, as it is when the block begins."""
+    """Shows what it is told until the block ends. stream: default `sys.stderr`, as it is when the block begins; of a
+    process that was started without one, nothing is shown."""
     stream = sys.stderr if stream is None else stream
+    if stream is None:
+        with open(os.devnull, "w") as nowhere:
+            yield Lines(nowhere)
+        return
     if not _is_watched(stream):
         yield Lines(stream)
         return

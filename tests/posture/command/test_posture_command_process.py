@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -77,6 +78,27 @@ def test_reader_that_goes_away_is_no_traceback(operator: Operator, format: str) 
     assert "Traceback" not in err
     assert "Exception ignored" not in err
     assert len(err.splitlines()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code", "said"),
+    [
+        ("> /dev/full", 1, "error: [Errno 28] No space left on device"),
+        (">&-", 1, "error: stdout is closed: nobody would get the document"),
+        ("2>&-", 0, ""),
+    ],
+)
+def test_output_that_leads_nowhere_is_one_line_at_most(
+    operator: Operator, redirected: str, code: int, said: str
+) -> None:
+    operator.document("scan", "start", "dom_0001", "--provider", "ddactic", "--wait")
+    line = f"{shlex.join(operator.command('scan', 'show', 'scn_0001', '--format', 'json'))} {redirected}"
+
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == code
+    assert done.stderr.splitlines() == (["ddactic scn_0001: completed", said] if said else [])
+    assert done.stdout == "" if code else Ran(0, done.stdout, "").json["scan"]["status"] == "completed"
 
 
 def test_interrupted_wait_is_exit_code_1_one_line_and_leaves_the_scan_in_the_store(operator: Operator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,26 @@ def test_place_that_cannot_be_written_to_is_exit_code_1_before_anything_is_sent(
     assert str(operator.folder) in said
     assert operator.sent() == []
     assert left(operator) == set()
+
+
+def test_link_is_kept_and_what_it_leads_to_is_replaced(operator: Operator, file: Path) -> None:
+    target = operator.folder / "real"
+    target.write_bytes(b"the report of yesterday")
+    file.symlink_to("real")
+
+    assert operator.run(*DDACTIC, "--format", "pdf", "-o", str(file)).code == 0
+    assert file.is_symlink()
+    assert target.read_bytes().startswith(b"%PDF-")
+
+
+def test_pipe_or_device_is_never_replaced(operator: Operator, file: Path) -> None:
+    os.mkfifo(file)
+
+    said = operator.failed(*DDACTIC, "--format", "pdf", "-o", str(file))
+
+    assert said == f"{file}: is a device or a pipe; expected the name of a file"
+    assert file.is_fifo()
+    assert operator.sent() == []
 
 
 def test_report_is_written_where_the_command_runs(

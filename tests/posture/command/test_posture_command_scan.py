@@ -205,6 +205,43 @@ def test_scan_show_of_what_the_platform_does_not_have_fails(operator: Operator) 
     assert said == "ddactic GET /scans/scn_9999: 404 not_found: Resource doesn't exist"
 
 
+def test_answer_about_another_scan_is_off_the_contract(operator: Operator) -> None:
+    answer = {"scan_id": "scn_0007", "domain": "other.example", "status": "completed"}
+    operator.ddactic.script(Fault(status=200, body=json.dumps(answer).encode()))
+
+    said = operator.failed("scan", "show", "scn_0001", *DDACTIC)
+
+    assert said == 'ddactic GET /scans/scn_0001: scan_id: got "scn_0007"; expected the id that was asked for'
+    assert operator.document("scan", "list", *DDACTIC)["total"] == 0
+
+
+def test_two_findings_with_one_id_are_off_the_contract_since_one_would_hide_the_other(operator: Operator) -> None:
+    operator.ddactic.findings[1]["id"] = "F-001"
+
+    said = operator.failed("scan", "start", "dom_0001", *DDACTIC, "--wait")
+
+    assert said.startswith('ddactic GET /scans/scn_0001/findings: findings[1].id: got "F-001"; expected an id that no')
+
+
+def test_finding_that_comes_twice_is_one(operator: Operator) -> None:
+    operator.ddactic.findings.append(operator.ddactic.findings[0])
+
+    document = operator.document("scan", "start", "dom_0001", *DDACTIC, "--wait")
+
+    assert [one["id"] for one in document["findings"]] == ["F-001", "F-002"]
+
+
+def test_answer_that_lags_behind_takes_nothing_back(operator: Operator) -> None:
+    document = operator.document("scan", "start", "dom_0001", *DDACTIC, "--wait")
+    answer = {"scan_id": "scn_0001", "domain": "example.com", "status": "running"}
+    operator.ddactic.script(Fault(status=200, body=json.dumps(answer).encode()))
+
+    shown = operator.document("scan", "show", "scn_0001", "--fail-on", "critical", code=3)
+
+    assert shown["scan"]["status"] == "completed"
+    assert {one["id"] for one in shown["findings"]} == {one["id"] for one in document["findings"]}
+
+
 def test_scan_id_is_one_step_of_the_path_whatever_it_holds(operator: Operator) -> None:
     said = operator.failed("scan", "show", "../domains?x=1", *DDACTIC)
 
