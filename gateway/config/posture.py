@@ -256,13 +256,21 @@ class Webhooks(Section):
     cypersecurity: Signed | None = setting(None, "CyperSecurity's; without it there is no such path (404).")
 
 
+class NoticeRetry(Section):
+    """Until somebody answers 2xx: about an hour."""
+
+    attempts: Tries = setting(12, "Calls in all, from 1 to 20; then it is given up, counted and logged.")
+    base: Duration = setting("10s", "Back-off before the second one; it doubles, with jitter.")
+    max: Duration = setting("10m", "Longest back-off.")
+
+
 class Notify(Signed):
     """The gateway's own webhook: a signed POST for each finding that is new."""
 
     url: ApiUrl = required("Who is told; http:// for loopback addresses only.")
     severity: Severity = setting("high", "Findings of this severity or worse.")
     timeout: Duration = setting("10s", "Of one call, connect included.")
-    retry: Retry = setting({"attempts": 8, "max": "5m"}, "Repeated until somebody answers 2xx.")
+    retry: NoticeRetry = setting({}, "Repeated until somebody answers 2xx.")
 
 
 class ActionMatch(Section):

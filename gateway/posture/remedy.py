@@ -50,7 +50,7 @@ def origin_exposed(place: Place, port: int | None) -> Remediation:
     lines = tuple(_firewalls(v4 or _mark(v6, _V4_MARK), v6 or _mark(v4, _V6_MARK), ports))
     if v4 or v6:
         return Remediation(_summary(", ".join(v4 + v6), ports), lines + _CLIENT_CERTIFICATE)
-    unnamed = f"{_KEY} names none: name them, scan again, and the lines below hold them"
+    unnamed = f"{_KEY} names none: name them, and `gateway posture remedy` has them in the lines below"
     note = f"# {_KEY} names no address yet: put the gateway's in place of {_V4_MARK} and {_V6_MARK}"
     return Remediation(_summary(unnamed, ports), (note, *(_behind_mark(line) for line in lines), *_CLIENT_CERTIFICATE))
 
