@@ -34,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _failed(message: str, code: int, who: str = "gateway") -> int:
-    print(f"{who}: {message}", file=sys.stderr)
+    if message:  # a command without arguments has shown its help
+        print(f"{who}: {message}", file=sys.stderr)
     return code
 
 

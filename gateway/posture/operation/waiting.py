@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from gateway.errors import WaitExpired
@@ -21,13 +23,17 @@ async def wait_until(
 ) -> Answer:
     """The first answer of `ask` that is not None. is_told: true when asking is worth while at once.
 
-    Raises WaitExpired naming `what` after timeout_s; `ask` is called once more at the very end.
+    Raises WaitExpired naming `what` after timeout_s, and what one call may take; `ask` is called once more at the very
+    end. An `ask` that repeats its calls, or waits for a rate limit, is cut short by that.
     """
     ends_s = clock.now_s() + timeout_s
+    left_s = timeout_s
     for pause_s in manner.pauses():
-        answer = await ask()
-        if answer is not None:
-            return answer
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(left_s, 0) + manner.timeout_s):
+                answer = await ask()
+                if answer is not None:
+                    return answer
         left_s = ends_s - clock.now_s()
         if left_s <= 0:
             break

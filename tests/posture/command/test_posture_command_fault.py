@@ -233,6 +233,19 @@ def test_scan_whose_wait_met_a_refusal_is_in_the_store_all_the_same(operator: Op
     assert (scan["id"], scan["status"]) == ("scn_0001", "queued")
 
 
+def test_wait_ends_in_time_whatever_limit_the_platform_tells_of(operator: Operator) -> None:
+    keys = {"timeout": "100ms", "rate_limit": {"max_wait": "10h"}}
+    operator.configure("ddactic", providers={"ddactic": keys})
+    refused = Fault(status=429, headers={"X-RateLimit-Reset": str(int(time.time()) + 3600)}, path="/scans/scn_0001")
+    operator.ddactic.script(refused)
+
+    ran = operator.run(*START, "--wait", "--wait-timeout", "100ms", "--format", "json")
+
+    assert (ran.code, ran.json["scan"]["status"]) == (1, "queued")
+    assert ran.error == "ddactic scn_0001 is not over within 0.1 s"
+    assert any(line.startswith("ddactic: rate limited, waiting 3") for line in ran.lines)
+
+
 # --- -v ---------------------------------------------------------------------------------------------------------------
 
 

@@ -73,6 +73,14 @@ def test_command_without_a_configuration_is_exit_2(command: tuple[str, ...]) -> 
     assert "--config" in ran.err
 
 
+@pytest.mark.parametrize("group", [(), ("scan",), ("domains",), ("webhooks",), ("org",), ("team",)])
+def test_group_without_a_command_shows_its_help(group: tuple[str, ...]) -> None:
+    ran = checked(typed("posture", *group))
+
+    assert (ran.code, ran.err) == (2, "")
+    assert "Usage: " in ran.out
+
+
 def test_options_stand_after_the_command(operator: Operator) -> None:
     ran = checked(typed("posture", "-c", str(operator.file), "domains", "list"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,21 @@ async def test_time_of_nothing_asks_once() -> None:
     with pytest.raises(WaitExpired):
         await waited(hands, asked, 0.0)
     assert (asked.at, hands.slept) == ([0.0], [])
+
+
+async def test_question_that_does_not_end_is_cut_short_by_what_one_call_may_take() -> None:
+    hands, cut = Hands(), []
+
+    async def ask() -> str | None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cut.append(hands.now_s)
+        return None
+
+    with pytest.raises(WaitExpired, match=r"^it is not over within 0 s$"):
+        await wait_until(ask, what="it is not over", timeout_s=0, manner=Manner(timeout_s=0.01), clock=hands.clock)
+    assert cut == [0.0]
 
 
 async def test_word_cuts_a_pause_short() -> None:
