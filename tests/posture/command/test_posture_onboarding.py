@@ -6,7 +6,9 @@ else.
 
 from __future__ import annotations
 
+import asyncio
 import shlex
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from posture.command.platforms import Platforms, gateway, lose, platforms_in
 from posture.standin.ddactic import FINDINGS
 from posture.standin.securityspace import StandInRecord, StandInZone
 from posture.standin.server import Fault
+from processes import until
 
 ZONE = "example.com"
 NAME = "shop.example.com"
@@ -271,6 +274,27 @@ def test_onboard_that_times_out_at_the_verification_goes_on_with_it(platforms: P
     assert "POST /domains" not in platforms.ddactic.paths()
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+async def test_onboard_killed_while_it_waits_goes_on_with_what_it_waited_for(
+    platforms: Platforms, number: signal.Signals
+) -> None:
+    platforms.ddactic.polls = 1_000_000
+    process = platforms.process("onboard", NAME)
+
+    async def waits() -> bool:
+        return platforms.ddactic.paths().count("GET /scans/scn_0001") > 2
+
+    await until(waits, "the scan to be asked for")
+    process.send_signal(number)
+    out, err = await asyncio.to_thread(process.communicate, timeout=20)
+    assert out == "" and "Traceback" not in err
+    if number == signal.SIGINT:
+        assert process.returncode == 1 and err.splitlines()[-1] == "error: interrupted"
+    platforms.ddactic.finish("scn_0001")
+    assert_onboarded(await asyncio.to_thread(platforms.document, "onboard", NAME))
+    assert (len(platforms.ddactic.scans), len(platforms.ddactic.domains)) == (1, 1)
+
+
 def test_onboard_whose_record_was_deleted_before_it_was_seen_adds_it_again(platforms: Platforms) -> None:
     published, platforms.ddactic.published = platforms.ddactic.published, None
     platforms.failed("onboard", NAME, "--wait-timeout", "30ms")
@@ -382,6 +406,17 @@ def test_cutover_with_yes_applies_and_the_undo_commands_bring_it_back(old: Platf
     assert rest(old) == others
     undo(document)
     assert (led(old), rest(old)) == (OLD, others)
+
+
+def test_cutover_table_has_the_undo_commands_whole_on_their_lines(
+    old: Platforms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    ran = old.gateway("onboard", NAME, "--cutover", "--yes")
+    assert ran.code == 0
+    again = old.document("onboard", NAME, "--cutover")
+    lines = [line.strip() for line in ran.out.splitlines()]
+    assert [line for line in lines if line.startswith("gateway posture dns ")] == again["cutover"]["undo"]
 
 
 def test_cutover_is_seen_by_nobody_before_it_is_whole(old: Platforms) -> None:
