@@ -11,7 +11,7 @@ from rich.text import Text
 
 from gateway.posture.output.foreign import shown
 from gateway.posture.output.progress import scan_name
-from gateway.posture.output.table import Facts, Lines, Part, Table
+from gateway.posture.output.table import NUMBERS, Facts, Lines, Part, Table
 from gateway.posture.scan import Scan
 
 PIPE_WIDTH = 200
@@ -27,7 +27,6 @@ _STYLES = {
     "failed": "bold red",
 }
 _STYLED = {"severity", "status"}
-_NUMBERS = {"risk", "cvss", "weight", "seq", "bytes"}
 
 
 def draw(parts: list[Part], console: Console | None = None) -> None:
@@ -61,7 +60,7 @@ def _facts(facts: Facts) -> Grid:
 def _grid(table: Table) -> Grid:
     grid = Grid(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in table.columns:
-        justify = "right" if column in _NUMBERS else "left"
+        justify = "right" if column in NUMBERS else "left"
         grid.add_column(Text(shown(column)), overflow="fold", justify=justify)  # type: ignore[arg-type]  # one of both
     for row in table.rows:
         grid.add_row(*map(_cell, table.columns, row))

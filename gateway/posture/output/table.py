@@ -6,6 +6,8 @@ like is `drawing`'s. Objects of the platforms' own (webhooks, organization, memb
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -27,6 +29,8 @@ Document: TypeAlias = Mapping[str, Any]
 
 _DATA_CHARACTERS = 160
 """Of JSON in a cell; the document has the rest."""
+NUMBERS = frozenset({"risk", "cvss", "weight", "seq", "bytes"})
+"""Columns that hold numbers, which stand to the right."""
 _PLACES = 3
 """Assets named above a remediation that is good for several; the table has them all."""
 _OWN_COLUMNS = 8
@@ -62,10 +66,16 @@ Part: TypeAlias = Table | Facts | Lines
 
 
 def print_document(kind: Kind, document: Document, console: Console | None = None) -> None:
-    """On stdout, or on `console`. A zone is printed alone and unwrapped, so that it can be saved."""
+    """On stdout, or on `console`. A zone is printed alone and unwrapped, so that it can be saved. Colours and wrapping
+    are for terminals, and for who sets FORCE_COLOR."""
     if kind == "zone" and console is None:
         for line in str(document["zone"]).splitlines():
             print(shown_line(line))
+        return
+    if console is None and not sys.stdout.isatty() and not os.environ.get("FORCE_COLOR"):
+        from gateway.posture.output.plain import draw_plain
+
+        draw_plain(parts_of(kind, document), sys.stdout)
         return
     from gateway.posture.output.drawing import draw  # loads rich
 

@@ -187,7 +187,7 @@ def test_reading_the_store_loads_no_client_and_reading_a_platform_no_store(opera
     program = f"import sys; from gateway.__main__ import main; main(sys.argv[1:]); {shown}"
 
     def loaded(*arguments: str) -> str:
-        command = [sys.executable, "-c", program, "posture", *arguments, "-c", str(operator.file), "--format", "json"]
+        command = [sys.executable, "-c", program, "posture", *arguments, "-c", str(operator.file)]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()[-1]
 
     operator.document("findings")  # the store is there, and current
