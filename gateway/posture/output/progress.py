@@ -40,11 +40,35 @@ def progress(stream: TextIO | None = None) -> Iterator[Progress]:
     if not _is_watched(stream):
         yield Lines(stream)
         return
-    bars = _bars(stream)
+    watched = Watched(stream)
     try:
-        yield bars
+        yield watched
     finally:
-        bars.close()
+        watched.close()
+
+
+class Watched:
+    """Bars from the first word on: a command that waits for nothing draws nothing, and does not load rich."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._bars: Bars | None = None
+
+    def status(self, scan: Scan) -> None:
+        self._drawn().status(scan)
+
+    def note(self, sentence: str) -> None:
+        self._drawn().note(sentence)
+
+    def close(self) -> None:
+        """Leaves what is drawn as it is. Safe to call twice."""
+        if self._bars is not None:
+            self._bars.close()
+
+    def _drawn(self) -> Bars:
+        if self._bars is None:
+            self._bars = _bars(self._stream)
+        return self._bars
 
 
 class Lines:

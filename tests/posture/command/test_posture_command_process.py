@@ -139,11 +139,12 @@ def test_terminal_without_a_platforms_letters_gets_what_it_has(
     assert b"\\u043f" in done.stdout or "пример".encode() in done.stdout
 
 
-def test_wait_on_a_terminal_draws_there_and_leaves_stdout_to_the_document(operator: Operator) -> None:
+def on_terminal(operator: Operator, *arguments: str) -> tuple[Ran, bytes]:
+    """A command whose stderr is a terminal, and what is drawn there."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        operator.command("scan", "start", "dom_0001", "--provider", "ddactic", "--wait", "--format", "json"),
-        stdout=subprocess.PIPE, stderr=theirs, stdin=theirs, env=environment(TERM="xterm"), text=True,
+        operator.command(*arguments), stdout=subprocess.PIPE, stderr=theirs, stdin=theirs,
+        env=environment(TERM="xterm"), text=True,
     )  # fmt: skip
     os.close(theirs)
     drawn = b""
@@ -154,10 +155,22 @@ def test_wait_on_a_terminal_draws_there_and_leaves_stdout_to_the_document(operat
             break
     os.close(ours)
     out, _ = process.communicate(timeout=60)
+    return Ran(process.returncode, out, ""), drawn
 
-    assert process.returncode == 0
-    assert Ran(0, out, "").json["scan"]["status"] == "completed"
+
+def test_wait_on_a_terminal_draws_there_and_leaves_stdout_to_the_document(operator: Operator) -> None:
+    start = ("scan", "start", "dom_0001", "--provider", "ddactic", "--wait", "--format", "json")
+
+    ran, drawn = on_terminal(operator, *start)
+
+    assert (ran.code, ran.json["scan"]["status"]) == (0, "completed")
     assert b"ddactic scn_0001: completed" in drawn
+
+
+def test_command_that_waits_for_nothing_draws_nothing_on_a_terminal(operator: Operator) -> None:
+    ran, drawn = on_terminal(operator, "domains", "list", "--format", "json")
+
+    assert (ran.code, ran.json["total"], drawn) == (0, 1, b"")
 
 
 @pytest.mark.parametrize(
