@@ -16,6 +16,8 @@ import orjson
 from gateway.errors import OffContract
 from gateway.posture.moment import read_moment
 
+MOST_ITEMS = 100_000
+"""Of one list or map that is gone through, such as the findings of a scan."""
 _SHOWN = 60
 
 
@@ -43,9 +45,10 @@ class Node:
         return Node(self.provider, self.call, self._object().get(key), path)
 
     def items(self) -> list[Node]:
-        """The items of a list."""
+        """The items of a list, at most MOST_ITEMS."""
         if not isinstance(self.raw, list):
             raise self.off("a list")
+        self._check_size()
         return [Node(self.provider, self.call, item, f"{self.path}[{index}]") for index, item in enumerate(self.raw)]
 
     def members(self) -> Iterator[tuple[str, Node]]:
@@ -54,6 +57,8 @@ class Node:
         if isinstance(self.raw, list):
             yield from ((str(index), node) for index, node in enumerate(self.items()))
         else:
+            self._object()
+            self._check_size()
             yield from ((key, self[key]) for key in self._object())
 
     def text(self, key: str) -> str:
@@ -119,6 +124,10 @@ class Node:
         if isinstance(self.raw, bool) or not isinstance(self.raw, (str, int)):
             raise self.off("a text or a whole number")
         return str(self.raw)
+
+    def _check_size(self) -> None:
+        if len(self.raw) > MOST_ITEMS:
+            raise self.off(f"at most {MOST_ITEMS}")
 
     def _object(self) -> dict[str, Any]:
         if not isinstance(self.raw, dict):

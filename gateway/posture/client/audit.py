@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from gateway.posture.answer import Node
+from gateway.errors import OffContract
+from gateway.posture.answer import MOST_ITEMS, Node
 from gateway.posture.client.phpmap import read_map
 from gateway.posture.finding import Finding
 from gateway.posture.scan import Counts, Scan, ScanResult, Status
@@ -71,6 +72,8 @@ def _findings(scanuid: str, info: Node) -> list[Finding]:
             if finding.id in found:
                 raise entry["entrykey"].off("a key that no other entry has")
             found[finding.id] = finding
+    if len(found) > MOST_ITEMS:  # of all groups; `members` sees to it that one has no more
+        raise OffContract(info.provider, info.call, "scaninfo.entries", f"{len(found)}", f"at most {MOST_ITEMS}")
     return list(found.values())
 
 

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -43,10 +43,11 @@ from gateway.errors import (
 )
 from gateway.posture.answer import Node
 from gateway.posture.client.connection import ConnectionLost, loss_of, open_session, read_body, reason_of
+from gateway.posture.client.decoding import Undecodable, aside, decode
 from gateway.posture.client.envelope import read_refusal
 from gateway.posture.client.limit import is_none_left, retry_after_s, unix_s
 from gateway.posture.client.manner import Manner, backoff_s
-from gateway.posture.client.redaction import DEPTH, Redaction
+from gateway.posture.client.redaction import Redaction
 from gateway.posture.moment import iso
 from gateway.posture.watching import Called, Clock, Watcher
 
@@ -84,6 +85,7 @@ class Reply:
     body: bytes
 
 
+Made = TypeVar("Made")
 Judge = Callable[[str, str, int, bytes], PlatformRefused]
 """(provider, call, status, body) of an answer that is no success -> its error."""
 
@@ -122,18 +124,23 @@ class Caller:
 
     async def json(self, call: Call) -> Node:
         """The decoded JSON of the answer, secrets replaced. Raises as `call`, and OffContract if it is no JSON."""
-        return self.decoded(call, await self.call(call))
+        return await self.read(call, lambda answer: answer)
+
+    async def read(self, call: Call, make: Callable[[Node], Made]) -> Made:
+        """The same, and what `make` makes of it: in a thread if the answer is large."""
+        return await self.made(call, await self.call(call), make)
+
+    async def made(self, call: Call, reply: Reply, make: Callable[[Node], Made]) -> Made:
+        """What `make` makes of an answer's JSON; as `read`."""
+        return await aside(reply.body, lambda: make(self.decoded(call, reply)))
 
     def decoded(self, call: Call, reply: Reply) -> Node:
-        """The JSON of an answer, secrets replaced. Raises OffContract if it is none, or nested over 100 levels deep."""
+        """The JSON of an answer, secrets replaced. Raises OffContract if it is none, nested over 100 levels deep, or of
+        millions of values."""
         try:
-            decoded = orjson.loads(reply.body)
-        except orjson.JSONDecodeError:
-            raise self._off(call, self.described(reply), "JSON") from None
-        try:
-            return Node(self.provider, self._name(call), self.redaction.json(decoded))
-        except ValueError as error:
-            raise self._off(call, f"JSON that is {error}", f"at most {DEPTH}") from None
+            return Node(self.provider, self._name(call), decode(reply.body, self.redaction))
+        except Undecodable as error:
+            raise self._off(call, error.came or self.described(reply), error.expected) from None
 
     def described(self, reply: Reply) -> str:
         """What came, in words, for an error: how many bytes, of which type."""

@@ -103,11 +103,7 @@ class CyperSecurity:
         """`GET /scans` ("List Scans"): at most `limit` scans (1 to 100), from the one with the number `offset` on.
         status: queued (or the platform's word for it, pending), running, completed or failed; None = any."""
         call = Call("GET", "/scans", is_read=True, query=self._listing(limit, offset, status))
-        answer = await self.caller.json(call)
-        total = answer.integer("total")
-        if total < 0:
-            raise answer["total"].off("a whole number from 0 on")
-        return ScanPage(tuple(read_scan(node) for node in answer["scans"].items()), total)
+        return await self.caller.read(call, _page)
 
     async def scans(self, *, status: str | None = None, limit: int | None = None) -> AsyncIterator[Scan]:
         """Every scan of `scan_pages`."""
@@ -154,11 +150,8 @@ class CyperSecurity:
 
     async def scan(self, scan_id: str) -> ScanResult:
         """`GET /scans/{scan_id}` ("Get Scan Details"): how far it is and, once it is completed, what it found."""
-        node = await self.caller.json(self._of("GET", "/scans/{}", "scan_id", scan_id))
-        scan = read_scan(node)
-        if scan.id != scan_id:
-            raise node["id"].off("the id that was asked for")
-        return ScanResult(scan, read_findings(node, scan))
+        call = self._of("GET", "/scans/{}", "scan_id", scan_id)
+        return await self.caller.read(call, lambda node: _result(node, scan_id))
 
     # --- reports ------------------------------------------------------------------------------------------------------
 
@@ -214,7 +207,7 @@ class CyperSecurity:
     async def webhooks(self) -> list[dict[str, Any]]:
         """`GET /webhooks` ("List Webhooks"): the platform's objects, without secrets. The answer is not documented: a
         list, bare or under `webhooks`."""
-        return _listed(await self.caller.json(Call("GET", "/webhooks", is_read=True)), "webhooks")
+        return await self.caller.read(Call("GET", "/webhooks", is_read=True), lambda node: _listed(node, "webhooks"))
 
     async def create_webhook(self, url: str, events: Iterable[str], secret: str) -> dict[str, Any]:
         """`POST /webhooks` ("Create Webhook"): the platform's object, without the secret. url: http(s); events: of
@@ -235,7 +228,7 @@ class CyperSecurity:
 
     async def organization(self) -> dict[str, Any]:
         """`GET /organization` ("Get Organization"): the platform's object; its fields are not documented."""
-        return _object(await self.caller.json(Call("GET", "/organization", is_read=True)))
+        return await self.caller.read(Call("GET", "/organization", is_read=True), _object)
 
     async def update_organization(self, *, name: str | None = None, industry: str | None = None) -> dict[str, Any]:
         """`PATCH /organization` ("Update Organization"): only what is given is sent. Gives the platform's object, or
@@ -251,7 +244,8 @@ class CyperSecurity:
     async def members(self) -> list[dict[str, Any]]:
         """`GET /team/members` ("List Team Members"): the platform's objects. The answer is not documented: a list, bare
         or under `members`."""
-        return _listed(await self.caller.json(Call("GET", "/team/members", is_read=True)), "members")
+        call = Call("GET", "/team/members", is_read=True)
+        return await self.caller.read(call, lambda node: _listed(node, "members"))
 
     async def invite(self, email: str, *, role: str = "member") -> dict[str, Any]:
         """`POST /team/members` ("Invite Member"): the platform's object, or what was sent if the answer, which is not
@@ -265,7 +259,7 @@ class CyperSecurity:
 
     async def _changed(self, call: Call) -> dict[str, Any]:
         reply = await self.caller.call(call)
-        return _object(self.caller.decoded(call, reply)) if reply.body.strip() else dict(call.json)
+        return await self.caller.made(call, reply, _object) if reply.body.strip() else dict(call.json)
 
     # --- what is sent -------------------------------------------------------------------------------------------------
 
@@ -337,6 +331,20 @@ class CyperSecurity:
 
 
 # --- what comes -------------------------------------------------------------------------------------------------------
+
+
+def _page(answer: Node) -> ScanPage:
+    total = answer.integer("total")
+    if total < 0:
+        raise answer["total"].off("a whole number from 0 on")
+    return ScanPage(tuple(read_scan(node) for node in answer["scans"].items()), total)
+
+
+def _result(node: Node, scan_id: str) -> ScanResult:
+    scan = read_scan(node)
+    if scan.id != scan_id:
+        raise node["id"].off("the id that was asked for")
+    return ScanResult(scan, read_findings(node, scan))
 
 
 def _check_progress(offset: int, total: int, repeated: int) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from gateway.errors import OffContract, PermissionRefused, PlatformRefused, PostureUsage
 from gateway.posture.answer import Node
 from gateway.posture.client.caller import Call, Caller, Reply
+from gateway.posture.client.decoding import aside
 from gateway.posture.client.envelope import read_refusal
 from gateway.posture.client.manner import Manner
 from gateway.posture.domain import Domain, Verification
@@ -85,8 +86,7 @@ class DDactic:
         _check_integer(name, "limit", limit, 1, PAGE)
         _check_integer(name, "offset", offset, 0, None)
         query = {"limit": str(limit), "offset": str(offset)}
-        answer = await self.caller.json(Call("GET", "/domains", is_read=True, query=query))
-        return DomainPage(tuple(_listed(node) for node in answer["domains"].items()), _total(answer))
+        return await self.caller.read(Call("GET", "/domains", is_read=True, query=query), _page)
 
     async def domains(self, *, limit: int | None = None) -> AsyncIterator[Domain]:
         """Every domain of `domain_pages`."""
@@ -152,14 +152,9 @@ class DDactic:
 
     async def findings(self, scan_id: str) -> list[Finding]:
         """`GET /scans/{scan_id}/findings` ("Findings"): all of them, in the platform's order. Raises OffContract
-        for two that have the same id, of which one would hide the other."""
-        answer = await self.caller.json(_reading("/scans/{}/findings", scan_id))
-        found: dict[str, Finding] = {}
-        for node in answer["findings"].items():
-            finding = _finding(node, scan_id)
-            if found.setdefault(finding.id, finding) != finding:
-                raise node["id"].off("an id that no other finding of the scan has")
-        return list(found.values())
+        for two that have the same id, of which one would hide the other, and for over 100,000."""
+        call = _reading("/scans/{}/findings", scan_id)
+        return await self.caller.read(call, lambda answer: _findings(answer, scan_id))
 
     async def report(
         self, scan_id: str, *, format: ReportFormat | str = "json", type: ReportType | str = "technical"
@@ -172,7 +167,8 @@ class DDactic:
         call = _reading("/scans/{}/report", scan_id, format=format, type=type)
         _check_word(call.name, "format", format, get_args(ReportFormat))
         _check_word(call.name, "type", type, get_args(ReportType))
-        return self._document(call, format, await self.caller.call(call))
+        reply = await self.caller.call(call)
+        return await aside(reply.body, lambda: self._document(call, format, reply))
 
     def _document(self, call: Call, format: str, reply: Reply) -> bytes:
         """The body, once it is what was asked for; without secrets."""
@@ -203,6 +199,10 @@ def _judge(provider: str, call: str, status: int, body: bytes) -> PlatformRefuse
     needed = f"a {'read' if call.startswith('GET ') else 'write'} key is needed"
     message = f"{error.message} ({needed})" if error.message else needed
     return PermissionRefused(provider, call, status, error.code, message)
+
+
+def _page(answer: Node) -> DomainPage:
+    return DomainPage(tuple(_listed(node) for node in answer["domains"].items()), _total(answer))
 
 
 def _total(answer: Node) -> int:
@@ -248,6 +248,15 @@ def _counts(node: Node) -> Counts:
     if not isinstance(node.raw, dict):
         raise node.off("an object")
     return Counts(**{severity: node.optional_integer(severity) or 0 for severity in SEVERITIES})
+
+
+def _findings(answer: Node, scan_id: str) -> list[Finding]:
+    found: dict[str, Finding] = {}
+    for node in answer["findings"].items():
+        finding = _finding(node, scan_id)
+        if found.setdefault(finding.id, finding) != finding:
+            raise node["id"].off("an id that no other finding of the scan has")
+    return list(found.values())
 
 
 def _finding(node: Node, scan_id: str) -> Finding:

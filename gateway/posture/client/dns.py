@@ -5,7 +5,7 @@ Source: seed 002, the sections 'DNS: ...'. Numbers come as numbers or as text, m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.posture.answer import Node
@@ -27,6 +27,7 @@ RECORD_FIELDS: dict[str, tuple[tuple[str, bool], ...]] = {
 }  # fmt: skip
 """Record type -> (parameter of its dnsAdd call, whether it must be given); the others default to blank, which is the
 zone's own name."""
+_SEQ_DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,8 @@ class ZoneList:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record. seq: what dnsDeleteRecord takes; type: also SOA, Options, WebForwarding; data: as it came, its keys
-    depend on the type (name and data of NS, A, AAAA, CNAME, TXT; pri, host, data of MX; ...)."""
+    """A record. seq: what dnsDeleteRecord takes, digits; type: also SOA, Options, WebForwarding; data: as it came, its
+    keys depend on the type (name and data of NS, A, AAAA, CNAME, TXT; pri, host, data of MX; ...)."""
 
     seq: str
     type: str
@@ -166,7 +167,10 @@ def _number(key: str, node: Node) -> int:
 
 
 def _record(key: str | None, node: Node) -> Record:
+    """Its seq is its key as well: digits, since people copy commands that it stands in."""
     seq = node.word("seq") if key is None or node.has("seq") else key
+    if not (seq.isascii() and seq.isdigit() and len(seq) <= _SEQ_DIGITS):
+        raise replace(node["seq"], raw=seq).off(f"at most {_SEQ_DIGITS} digits")
     data = node["data"]
     if data.raw == []:
         return Record(seq, node.text("type"), {})

@@ -96,11 +96,13 @@ class SecuritySpace:
 
     async def audits(self) -> list[Scan]:
         """saGetAuditList: every audit of the account, in the platform's order; no counts."""
-        return read_audits(await self._ask("/saGetAuditList.php"))
+        return await self._read("/saGetAuditList.php", {}, lambda answer: read_audits(succeeded(answer)))
 
     async def audit(self, scanuid: str) -> ScanResult:
         """saGetAuditReport: an audit and its findings. NotFound: there is no report (yet)."""
-        return read_report(scanuid, await self._ask("/saGetAuditReport.php", {"scanuid": scanuid}))
+        return await self._read(
+            "/saGetAuditReport.php", {"scanuid": scanuid}, lambda answer: read_report(scanuid, succeeded(answer))
+        )
 
     async def audit_document(self, scanuid: str) -> Any:
         """saGetAuditReport: the answer as it came, with every field; secrets are `***`."""
@@ -125,11 +127,13 @@ class SecuritySpace:
 
     async def zones(self) -> ZoneList:
         """dnsGetDomainList: the account's domains."""
-        return read_zones(await self._ask("/dnsGetDomainList.php"))
+        return await self._read("/dnsGetDomainList.php", {}, lambda answer: read_zones(succeeded(answer)))
 
     async def zone(self, domain: str) -> ZoneRecords:
         """dnsGetDomainRecords: a domain with all its records, published or not. NotFound."""
-        return read_records(await self._ask("/dnsGetDomainRecords.php", {"domain": domain}))
+        return await self._read(
+            "/dnsGetDomainRecords.php", {"domain": domain}, lambda answer: read_records(succeeded(answer))
+        )
 
     async def add_zone(self, domain: str, *, domaintype: str = "master") -> None:
         """dnsAddDomain, which accepts the platform's acceptable use policy (aup=YES). domaintype: of DOMAIN_TYPES. Name
@@ -199,18 +203,20 @@ class SecuritySpace:
         async with self._places:
             ticket = await self._session.ticket()
             try:
-                return read(await self._send(path, fields, ticket))
+                return await self._send(path, fields, ticket, read)
             except PlatformRefused as error:
                 if error.code not in EXPIRED:
                     raise
-            return read(await self._send(path, fields, await self._session.ticket(after=ticket)))
+            return await self._send(path, fields, await self._session.ticket(after=ticket), read)
 
     def _check(self, path: str, fields: Mapping[str, str]) -> None:
         check(f"POST {path}", path, fields, self.caller.redaction.text)
 
-    async def _send(self, path: str, fields: Mapping[str, str], ticket: Ticket) -> Node:
+    async def _send(
+        self, path: str, fields: Mapping[str, str], ticket: Ticket, read: Callable[[Node], Answer]
+    ) -> Answer:
         form = {"apikey": self._key, "sessionToken": ticket.token, **fields}
-        return await self.caller.json(Call("POST", path, is_read=path.startswith(_READS), form=form))
+        return await self.caller.read(Call("POST", path, is_read=path.startswith(_READS), form=form), read)
 
 
 def _given(fields: Mapping[str, str | None]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import orjson
 
 from gateway.errors import CredentialsRefused, PlatformUnreachable
+from gateway.posture.answer import Node
 from gateway.posture.client.caller import Call, Caller
 from gateway.posture.client.refusal import succeeded
 
@@ -76,14 +77,17 @@ class Session:
     async def _log_in(self) -> Ticket:
         call = replace(_AUTH, form=self._form)
         reply = await self._caller.call(call)
-        answer = succeeded(self._caller.decoded(call, reply))
-        if not answer.text("sessionToken"):
-            raise answer["sessionToken"].off("a token")
-        # From the body, as it came: the answer above has *** for a token that is known, which one may come again.
-        token: str = orjson.loads(reply.body)["sessionToken"]
+        token = await self._caller.made(call, reply, lambda answer: _token(answer, reply.body))
         self._caller.redaction.add(token)
         self._number += 1
         return Ticket(self._number, token)
+
+
+def _token(answer: Node, body: bytes) -> str:
+    """From the body, as it came: the answer has *** for a token that is known, which one may come again."""
+    if not succeeded(answer).text("sessionToken"):
+        raise answer["sessionToken"].off("a token")
+    return str(orjson.loads(body)["sessionToken"])
 
 
 def _take_error(login: asyncio.Task[Ticket]) -> None:

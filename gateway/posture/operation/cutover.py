@@ -114,14 +114,18 @@ async def apply(desk: Desk, plan: Plan) -> tuple[str, ...]:
 
 
 def undo_commands(file: Path, plan: Plan, before: tuple[Record, ...]) -> list[str]:
-    """What to type to have `before` again, once the plan is applied. A new record has a number (SEQ) only then."""
-    config = f"-c {shlex.quote(str(file))}"
+    """What to type to have `before` again, once the plan is applied. A new record has a number (SEQ) only then.
+
+    Each thing is one word for a shell, and no value an option: most of it is the platform's text."""
+    config, zone = f"-c {shlex.quote(str(file))}", shlex.quote(plan.zone)
     now = tuple(next((old for old in plan.before if old.leads == one.leads), one) for one in plan.after)
-    commands = [f"gateway posture dns delete-record {one.seq or 'SEQ'} {config}" for one in _less(now, before)]
+    commands = [
+        f"gateway posture dns delete-record {shlex.quote(one.seq or 'SEQ')} {config}" for one in _less(now, before)
+    ]
     for one in _less(before, now):
-        options = " ".join(f"--{key} {shlex.quote(value)}" for key, value in _fields(plan.name, one).items())
-        commands.append(f"gateway posture dns add-record {plan.zone} {one.type} {options} {config}")
-    return [*commands, f"gateway posture dns publish {plan.zone} {config}"] if commands else []
+        options = " ".join(f"--{key}={shlex.quote(value)}" for key, value in _fields(plan.name, one).items())
+        commands.append(f"gateway posture dns add-record {zone} {shlex.quote(one.type)} {options} {config}")
+    return [*commands, f"gateway posture dns publish {zone} {config}"] if commands else []
 
 
 def _wanted(place: Place, zone: str, name: str) -> tuple[Record, ...]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import copy
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -29,6 +30,8 @@ from gateway.errors import (
     PostureUsage,
     RateLimited,
 )
+from gateway.posture.answer import Node
+from gateway.posture.client import ddactic as ddactic_client
 from gateway.posture.client.ddactic import DDactic, DomainPage
 from gateway.posture.client.manner import Manner
 from gateway.posture.domain import Domain, Verification
@@ -622,3 +625,50 @@ async def test_answer_that_nobody_can_read_is_an_error_of_the_platform(call: str
 def test_every_error_of_the_client_is_one_of_the_gateway() -> None:
     assert issubclass(PlatformError, GatewayError)
     assert issubclass(PostureUsage, GatewayError)
+
+
+# --- large answers ----------------------------------------------------------------------------------------------------
+
+
+def found_of(count: int) -> bytes:
+    """That many findings, as the platform writes them."""
+    one = copy.deepcopy(FINDINGS[0])
+    return json.dumps({"findings": [one | {"id": f"fnd_{number}"} for number in range(count)]}).encode()
+
+
+async def test_findings_of_a_large_answer_are_read_while_the_event_loop_goes_on(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers, read = [], ddactic_client._findings
+
+    def noted(answer: Node, scan_id: str) -> list[Finding]:
+        readers.append(threading.get_ident())
+        return read(answer, scan_id)
+
+    monkeypatch.setattr(ddactic_client, "_findings", noted)
+    for count in (1, 2000):
+        async with answering(found_of(count)) as ddactic:
+            assert len(await ddactic.findings("scn_1")) == count
+
+    assert readers[0] == threading.get_ident() != readers[1]
+
+
+async def test_findings_in_a_number_that_no_scan_has_are_off_the_contract() -> None:
+    body = b'{"findings": [' + b"{}," * 100_000 + b"{}]}"
+    async with answering(body) as ddactic:
+        with pytest.raises(OffContract, match="findings: got a list of 100001; expected at most 100000"):
+            await ddactic.findings("scn_1")
+
+
+async def test_answer_of_millions_of_values_is_refused_before_they_fill_the_memory() -> None:
+    async with answering(b"[" + b"{}," * 2_500_000 + b"{}]") as ddactic:
+        with pytest.raises(OffContract, match="got over 5000000 values; expected at most 5000000"):
+            await ddactic.findings("scn_1")
+
+
+async def test_secret_in_a_large_answer_is_starred_however_it_is_written() -> None:
+    escaped = "".join(f"\\u{ord(one):04x}" for one in "a-key-1")
+    body = found_of(1000).replace(b"fnd_7\"", f'fnd_7{escaped}"'.encode())
+    async with answering(body) as ddactic:
+        ddactic.caller.redaction.add("a-key-1")
+        assert (await ddactic.findings("scn_1"))[7].id == "fnd_7***"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -124,3 +125,50 @@ def test_secret_of_any_characters_never_comes_through(secret: str, before: str, 
 @given(st.binary(max_size=60))
 def test_body_of_any_bytes_without_the_secret_is_untouched(body: bytes) -> None:
     assert Redaction(["a-secret-that-is-not-there"]).body(body) == body
+
+
+@pytest.mark.parametrize("notation", sorted(NOTATIONS))
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_document_with_a_secret_in_any_notation_is_not_free_of_it(notation: str, ascii_only: bool) -> None:
+    body = json.dumps({"a": ["x", f"key={NOTATIONS[notation]}."]}, ensure_ascii=ascii_only).encode()
+    assert not Redaction([SECRET]).is_free(body)
+    assert not Redaction(["another-1", SECRET]).is_free(as_json_escapes(body.decode()).encode())
+
+
+@pytest.mark.parametrize(
+    "text", ["nothing", "50% & more \\ \"quoted\"", "a\nb\tc", "http://x.example/?a=1&b=%20", "Ä😀&lt;"]
+)
+def test_document_without_any_trace_of_a_secret_is_free_of_it(text: str) -> None:
+    redaction = Redaction(["zq-key-zq", ""])
+    assert redaction.is_free(json.dumps({text: text}, ensure_ascii=False).encode())
+    assert Redaction([]).is_free(b'{"a": "\\u0041"}')
+
+
+FORMS: tuple[Callable[[str], str], ...] = (
+    lambda one: one, lambda one: quote(one, safe=""), as_json_escapes, lambda one: f"&#{ord(one)};",
+    lambda one: f"&#x000{ord(one):x};", html.escape,
+)  # fmt: skip
+
+
+@given(st.data())
+def test_document_that_is_called_free_has_nothing_to_star(data: st.DataObject) -> None:
+    """However each character is written, and however the document writes that."""
+    secret = data.draw(st.text("aZ7/-+%\"\\&é", min_size=4, max_size=8))
+    text = "".join(data.draw(st.sampled_from(FORMS))(one) for one in secret)
+    written = "".join(
+        as_json_escapes(one) if data.draw(st.booleans()) else json.dumps(one, ensure_ascii=False)[1:-1] for one in text
+    )
+    redaction = Redaction([secret])
+    body = f'{{"a": "x{written}y"}}'.encode()
+    assert redaction.json(orjson.loads(body)) == {"a": "x***y"}
+    assert not redaction.is_free(body)
+
+
+@pytest.mark.parametrize("at", [0, 1, 255, 256, 257, 511, 512, 700])
+def test_secret_in_a_long_text_is_starred_at_every_place(at: int) -> None:
+    kibibyte, redaction = "é" * 1024, Redaction(["sk-long-key", "sk-long"])
+    for shift in (0, 5, 11):
+        before = kibibyte * at
+        text = before[: len(before) - shift] + "%73k-long-key" + "." * shift + kibibyte * 300 + "sk-long"
+        assert redaction.text(text) == text.replace("%73k-long-key", "***").replace("sk-long", "***")
+        assert not redaction.is_free(text.encode())

@@ -410,3 +410,16 @@ async def test_zone_without_a_file_is_off_the_contract(client: SecuritySpace, pl
     platform.script(Fault(status=200, body=body, path="/dnsBuildZone.php"))
     with pytest.raises(OffContract, match=r"POST /dnsBuildZone\.php: zone: got nothing; expected a text"):
         await client.build_zone("example.com")
+
+
+@pytest.mark.parametrize("seq", ["7; touch /tmp/owned; #", "-7", "7.5", "", "٣", "7\n", "1" * 21, "$(id)"])
+@pytest.mark.parametrize("is_key", [True, False])
+def test_record_whose_number_is_no_number_is_off_the_contract(seq: str, is_key: bool) -> None:
+    record: dict[str, Any] = {"type": "A", "data": {"name": "www", "data": "192.0.2.1"}}
+    records: Any = {seq: record} if is_key else [record | {"seq": seq}]
+    answer = Node("securityspace", "POST /dnsGetDomainRecords.php", {
+        "domain": "example.com", "state": 3, "stateText": "ok", "records": records,
+    })  # fmt: skip
+
+    with pytest.raises(OffContract, match=r"seq: got .*; expected at most 20 digits"):
+        read_records(answer)
