@@ -6,14 +6,23 @@ import ipaddress
 import re
 import warnings
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import PlainSerializer, PlainValidator, SecretStr, WithJsonSchema, model_validator
+from pydantic import PlainSerializer, PlainValidator, SecretStr, SerializationInfo, WithJsonSchema, model_validator
 
 from gateway.config.address import parse_address, parse_endpoint, parse_host_pattern
 from gateway.config.patch import MAX_PATHS, PatchDeed, PatchFileName, PatchName, PatchPreset
 from gateway.config.reading import load_section
-from gateway.config.secret import Secret, SecretFile, with_secret_of_file, write_url
+from gateway.config.secret import (
+    REDACTED,
+    Secret,
+    SecretFile,
+    is_revealing,
+    secrets_of,
+    shown_url,
+    with_secret_of_file,
+    write_url,
+)
 from gateway.config.section import AnySection, Excerpt, Section, required, setting
 from gateway.config.value import (
     Count,
@@ -36,6 +45,8 @@ SEVERITIES = ("critical", "high", "medium", "low", "info")
 _URL = re.compile(r"(https?)://[^/?#@\s]+(/[!-~]*)?", re.IGNORECASE)
 _STORE = re.compile(r"sqlite:///[^?#]+|postgresql://[^/\s]*/[^/\s]+")
 _STORE_EXPECTED = "sqlite:///FILE, sqlite:////ABSOLUTE/FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
+_SECRET_PATH = 16
+"""Characters from which on the path of notify.url may be a secret, and is no word that anybody would say."""
 _API_EXPECTED = "an https:// URL without user, query and fragment; http:// for loopback addresses only"
 
 
@@ -67,6 +78,17 @@ def _web_url(value: object, expected: str = "an http:// or https:// URL without 
     except ValueError:
         raise rejected(expected) from None
     return str(value)
+
+
+def _write_web_url(url: str, info: SerializationInfo[Any]) -> str:
+    """Without the values of its query, which may be a secret."""
+    return url if is_revealing(info) else shown_url(url)
+
+
+def _write_notify_url(url: str, info: SerializationInfo[Any]) -> str:
+    """scheme://host/***: of many services the path is the secret."""
+    head, slash, path = url.partition("://")[2].partition("/")
+    return url if is_revealing(info) or not path else f"{url.partition('://')[0]}://{head}{slash}{REDACTED}"
 
 
 def _store(value: object) -> SecretStr:
@@ -121,7 +143,18 @@ def _ip_address(value: object) -> str:
 IpAddress = Annotated[str, PlainValidator(_ip_address), WithJsonSchema({"type": "string"})]
 ApiUrl = Annotated[str, PlainValidator(_base_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 TlsApiUrl = Annotated[str, PlainValidator(_tls_url), WithJsonSchema({"type": "string", "pattern": "^https://"})]
-WebUrl = Annotated[str, PlainValidator(_web_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
+WebUrl = Annotated[
+    str,
+    PlainValidator(_web_url),
+    PlainSerializer(_write_web_url, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^https?://"}),
+]
+NotifyUrl = Annotated[
+    str,
+    PlainValidator(_base_url),
+    PlainSerializer(_write_notify_url, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^https?://"}),
+]
 StoreUrl = Annotated[
     SecretStr,
     PlainValidator(_store),
@@ -267,7 +300,7 @@ class NoticeRetry(Section):
 class Notify(Signed):
     """The gateway's own webhook: a signed POST for each finding that is new."""
 
-    url: ApiUrl = required("Who is told; http:// for loopback addresses only.")
+    url: NotifyUrl = required("Who is told; http:// for loopback addresses only.")
     severity: Severity = setting("high", "Findings of this severity or worse.")
     timeout: Duration = setting("10s", "Of one call, connect included.")
     retry: NoticeRetry = setting({}, "Repeated until somebody answers 2xx.")
@@ -360,6 +393,11 @@ class Posture(Section):
         """The providers whose section stands in the file, in the order of PROVIDERS."""
         given = self.providers.model_fields_set
         return tuple(name for name in PROVIDERS if name in given and getattr(self.providers, name) is not None)
+
+    def secrets(self) -> tuple[str, ...]:
+        """All of the section, each once: whatever a platform answers, none of them is shown or stored."""
+        told = [] if self.notify is None else [self.notify.url.partition("://")[2].partition("/")[2]]
+        return tuple(dict.fromkeys((*secrets_of(self), *(path for path in told if len(path) >= _SECRET_PATH))))
 
     @property
     def is_used(self) -> bool:

@@ -62,6 +62,8 @@ def shown(path: Path, value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, SecretStr) or any(part in SECRET_KEYS for part in path):
         return REDACTED
+    if path and path[-1] == "store" and isinstance(value, str):
+        return repr(_scheme(value) + REDACTED)[:_SHOWN_BYTES]
     if isinstance(value, Mapping):
         return "a mapping"
     if isinstance(value, (list, tuple)):
@@ -69,6 +71,12 @@ def shown(path: Path, value: object) -> str:
     text = repr(_USER_INFO.sub(f"//{REDACTED}@", str(value))) if isinstance(value, str) else str(value)
     raw = text.encode("ascii", "backslashreplace")
     return text if len(raw) <= _SHOWN_BYTES else raw[: _SHOWN_BYTES - 3].decode() + "..."
+
+
+def _scheme(store: str) -> str:
+    """Of the URL of a store: in one that cannot be read, anything behind it may be the password."""
+    found = re.match(r"[A-Za-z][A-Za-z0-9+]{0,30}:(?://)?", store)
+    return found[0] if found else ""
 
 
 def _findings(detail: Any, model: type[BaseModel]) -> Iterator[Finding]:

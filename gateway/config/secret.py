@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any
+from urllib.parse import unquote
 
-from pydantic import PlainSerializer, PlainValidator, SecretStr, SerializationInfo, WithJsonSchema
+from pydantic import BaseModel, PlainSerializer, PlainValidator, SecretStr, SerializationInfo, WithJsonSchema
 
 from gateway.config.section import AnySection
 from gateway.config.value import Finding, rejected, report
@@ -31,8 +33,7 @@ def _secret(value: object) -> SecretStr:
 
 
 def _write_secret(secret: SecretStr, info: SerializationInfo[Any]) -> str:
-    reveal = isinstance(info.context, dict) and info.context.get("reveal_secrets") is True
-    return secret.get_secret_value() if reveal else REDACTED
+    return secret.get_secret_value() if is_revealing(info) else REDACTED
 
 
 def _store_url(value: object) -> SecretStr:
@@ -43,14 +44,57 @@ def _store_url(value: object) -> SecretStr:
     return SecretStr(str(text))
 
 
+def is_revealing(info: SerializationInfo[Any]) -> bool:
+    """True if the configuration is written for a process of ours, and not to be shown."""
+    return isinstance(info.context, dict) and info.context.get("reveal_secrets") is True
+
+
 def write_url(url: SecretStr, info: SerializationInfo[Any]) -> str:
-    """Readable but for user and password."""
-    reveal = isinstance(info.context, dict) and info.context.get("reveal_secrets") is True
+    """Readable but for user, password and the values of the query."""
     text = url.get_secret_value()
-    head, at, tail = text.rpartition("@")
-    return text if reveal or not at else f"{head.partition('://')[0]}://{REDACTED}@{tail}"
+    return text if is_revealing(info) else shown_url(text)
 
 
+def shown_url(text: str) -> str:
+    """A URL without what may be secret in it. Where a ? stands before an @, nobody can tell a password from a query."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return text
+    user, at, place = rest.rpartition("@")
+    if "?" in user:
+        return f"{scheme}://{REDACTED}"
+    place, mark, query = place.partition("?")
+    hidden = re.sub(r"[^&;]+", lambda one: f"{name}={REDACTED}" if (name := _name_in(one[0])) else REDACTED, query)
+    return f"{scheme}://{f'{REDACTED}@' if at else ''}{place}{mark}{hidden}"
+
+
+def _name_in(parameter: str) -> str:
+    """`a` of `a=b`; "" for a parameter that is all value."""
+    name, equals, _ = parameter.partition("=")
+    return name if equals else ""
+
+
+def secrets_of(value: object) -> Iterator[str]:
+    """The secrets of a section and of those in it; of a URL that may have some, the password and the query's values."""
+    if isinstance(value, SecretStr):
+        yield from _parts_of(value.get_secret_value())
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from secrets_of(getattr(value, name))
+
+
+def _parts_of(secret: str) -> Iterator[str]:
+    if _ANY_STORE.match(secret) is None:
+        yield secret
+        return
+    head, _, query = secret.partition("?")
+    given = head.rpartition("@")[0].partition("://")[2].partition(":")[2]
+    values = [parameter.partition("=")[2] for parameter in re.split("[&;]", query) if "password" in parameter]
+    for part in (given, *values):
+        yield from dict.fromkeys(filter(None, (part, unquote(part))))
+
+
+_ANY_STORE = re.compile(r"sqlite:|postgresql:|memory$|(?:valkey|redis)[a-z+]*:|unix:", re.IGNORECASE)
 _STORE_URL = re.compile(r"(?:(?:valkey|redis)s?(?:\+cluster)?://|unix:/)", re.IGNORECASE)
 StoreUrl = Annotated[
     SecretStr,

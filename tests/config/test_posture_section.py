@@ -129,6 +129,74 @@ def test_secrets_are_never_shown():
     assert parse_config(config.dump(reveal_secrets=True)).posture == config.posture
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://user:s3cret@db/posture?sslmode=require", "postgresql://***@db/posture?sslmode=***"),
+        ("postgresql://db/posture?user=u&password=s3cret", "postgresql://db/posture?user=***&password=***"),
+        ("postgresql://db/posture?password=s3@cret", "postgresql://***"),
+        ("postgresql://user:s3?cret@db/posture", "postgresql://***"),
+        ("postgresql://user@db/posture?s3cret", "postgresql://***@db/posture?***"),
+        ("postgresql:///posture", "postgresql:///posture"),
+        ("sqlite:///posture.db", "sqlite:///posture.db"),
+    ],
+)
+def test_store_is_shown_without_user_password_and_values_of_its_query(url, shown):
+    config = parse_config({"posture": {"store": url}})
+    assert config.dump()["posture"]["store"] == shown
+    assert parse_config(config.dump(reveal_secrets=True)).posture.store == config.posture.store
+
+
+def test_urls_are_shown_without_what_may_be_secret_in_them():
+    section = {
+        "notify": {"url": "https://hooks.example:8443/services/T0/s3cret?a=s3cret", "secret": "s3cret"},
+        "webhooks": {"public_url": "https://hooks.example/in?token=s3cret&x", "ddactic": {"secret": "s3cret"}},
+        "providers": {"embedded": {"targets": {"shop.example": {"url": "https://shop.example/?token=s3cret"}}}},
+    }  # fmt: skip
+    with pytest.raises(ConfigError):  # without query and fragment
+        parse_config({"posture": section})
+    section["notify"]["url"] = "https://hooks.example:8443/services/T0/s3cret"
+    config = parse_config({"posture": section})
+    posture = config.dump()["posture"]
+    assert posture["notify"]["url"] == "https://hooks.example:8443/***"
+    assert posture["webhooks"]["public_url"] == "https://hooks.example/in?token=***&***"
+    assert posture["providers"]["embedded"]["targets"]["shop.example"]["url"] == "https://shop.example/?token=***"
+    assert "s3cret" not in render_yaml(config)
+    assert parse_config(config.dump(reveal_secrets=True)).posture == config.posture
+    assert config.posture.notify is not None and config.posture.notify.url.endswith("/services/T0/s3cret")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("mysql://user:s3cret@db/posture", "'mysql://***'"), ("postgresql://u:s3cr et@db", "'postgresql://***'"),
+        ("postgres:s3cret", "'postgres:***'"), ("s3cret", "'***'"), ("sqlite:///x?key=s3cret", "'sqlite://***'"),
+    ],
+)  # fmt: skip
+def test_store_that_is_refused_is_said_to_its_scheme_alone(url, shown):
+    with pytest.raises(ConfigError) as caught:
+        posture_of({"store": url})
+    assert [problem.value for problem in caught.value.problems] == [shown]
+    assert "s3" not in str(caught.value)
+
+
+def test_secrets_of_the_section_are_all_that_it_has():
+    posture = posture_of({
+        "store": "postgresql://user:st%2Fore@db/posture?sslpassword=ssl-secret&sslmode=require",
+        "providers": {
+            "ddactic": {"key": "dd-key"}, "cypersecurity": {"key": "cs-key"},
+            "securityspace": {"key": "ss-key", "userid": "u", "password": "ss-password"},
+        },
+        "webhooks": {"ddactic": {"secret": "dd-hook"}, "cypersecurity": {"secret": "cs-hook"}},
+        "notify": {"url": "https://hooks.example/services/T0/s3cret", "secret": "notice"},
+    })  # fmt: skip
+    assert set(posture.secrets()) == {
+        "st%2Fore", "st/ore", "ssl-secret", "dd-key", "cs-key", "ss-key", "ss-password", "dd-hook", "cs-hook", "notice",
+        "services/T0/s3cret",
+    }  # fmt: skip
+    assert posture_of({"notify": {"url": "https://a.example/hook", "secret": "notice"}}).secrets() == ("notice",)
+
+
 # --- what the commands read ---
 
 

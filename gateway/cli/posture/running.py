@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gateway.cli.argument import OutputFormat, read_duration
-from gateway.errors import PostureError
+from gateway.errors import PostureError, PostureUsage
 
 if TYPE_CHECKING:
+    from gateway.config.posture import Posture
     from gateway.posture.operation.desk import Desk
     from gateway.posture.output.table import Kind
     from gateway.posture.watching import Called
@@ -90,9 +91,27 @@ async def _work(typed: Typed, work: Callable[[Desk], Awaitable[Done | dict[str, 
             shown.note(f"{called.provider} {called.method} {called.path} {status} {called.duration_ms:.0f} ms")
 
         watcher = Watcher(on_call, shown.note) if typed.verbose else Watcher(on_wait=shown.note)
-        async with Desk(posture, typed.config, watcher, Audience(shown.status, shown.note)) as desk:
-            done = await work(desk)
-    return done if isinstance(done, Done) else Done(done)
+        try:
+            async with Desk(posture, typed.config, watcher, Audience(shown.status, shown.note)) as desk:
+                done = await work(desk)
+        except PostureError as error:
+            raise _without_secrets(error, posture) from None
+    if not isinstance(done, Done):
+        return Done(done)
+    if isinstance(done.failure, PostureError):
+        return replace(done, failure=_without_secrets(done.failure, posture))
+    return done
+
+
+def _without_secrets(error: PostureError, posture: Posture) -> PostureError:
+    """The error itself, or one that says the same: a secret may have been typed where something else belongs."""
+    from gateway.posture.client.redaction import Redaction
+
+    said = str(error)
+    cleaned = Redaction(posture.secrets()).text(said)
+    if cleaned == said:
+        return error
+    return PostureUsage(cleaned) if isinstance(error, PostureUsage) else PostureError(cleaned)
 
 
 def _print(format: OutputFormat, kind: Kind, document: dict[str, Any]) -> None:

@@ -76,7 +76,7 @@ class Desk:
             section.key.get_secret_value(), base_url=section.base_url, manner=Manner.of(section),
             watcher=self.watcher, clock=self.clock,
         )  # fmt: skip
-        self._hide_webhook_secret(client.caller, "ddactic")
+        self._hide_secrets(client.caller)
         self._stack.push_async_callback(client.close)
         return client
 
@@ -91,7 +91,7 @@ class Desk:
             section.key.get_secret_value(), base_url=section.base_url, manner=Manner.of(section),
             watcher=self.watcher, clock=self.clock,
         )  # fmt: skip
-        self._hide_webhook_secret(client.caller, "cypersecurity")
+        self._hide_secrets(client.caller)
         self._stack.push_async_callback(client.close)
         return client
 
@@ -107,14 +107,14 @@ class Desk:
             base_url=section.base_url, concurrency=section.concurrency, manner=Manner.of(section),
             watcher=self.watcher, clock=self.clock,
         )  # fmt: skip
+        self._hide_secrets(client.caller)
         self._stack.push_async_callback(client.close)
         return client
 
-    def _hide_webhook_secret(self, caller: Caller, provider: str) -> None:
-        """The platform knows it, so that it may echo it."""
-        signed = getattr(self.posture.webhooks, provider, None)
-        if signed is not None and signed.secret is not None:
-            caller.redaction.add(signed.secret.get_secret_value())
+    def _hide_secrets(self, caller: Caller) -> None:
+        """Those of the other platforms too: one that was typed in a wrong place comes back from anywhere."""
+        for secret in self.posture.secrets():
+            caller.redaction.add(secret)
 
     def provider(self, given: str | None, scan: str | None = None) -> str:
         """Whose command it is: the given provider, else the one that the store has for the scan, else the only one that

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import stat
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,27 +48,38 @@ async def report(
 
 class _Beside:
     """A temporary file beside the wanted one, so that a directory that cannot be written to is known before a call; it
-    takes the wanted name when it is complete, and is removed otherwise. What a link leads to is replaced, and not the
-    link; a device or a pipe never is."""
+    takes the wanted name when it is complete, and is removed otherwise, also by SIGTERM. A link is replaced itself, and
+    what it leads to stays; a device, a pipe or a directory is never replaced, whatever leads to it."""
 
     def __init__(self, file: Path) -> None:
-        self._file = Path(os.path.realpath(file))
+        self._file = file
         self._name: str | None = None
         self._fd = -1
+        self._former: Any = None
 
     def __enter__(self) -> _Beside:
         if self._file.exists() and not self._file.is_file():
             kind = "a directory" if self._file.is_dir() else "a device or a pipe"
             raise PostureError(f"{self._file}: is {kind}; expected the name of a file")
-        self._fd, self._name = tempfile.mkstemp(prefix=f".{self._file.name[:40]}.", dir=self._file.parent)
+        if threading.current_thread() is threading.main_thread():
+            self._former = signal.signal(signal.SIGTERM, _end)
+        try:
+            self._fd, self._name = tempfile.mkstemp(prefix=f".{self._file.name[:40]}.", dir=self._file.parent)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def finish(self, body: bytes) -> None:
+        """With the mode of the file that it replaces, 0600 if there is none, or a link."""
         assert self._name is not None
         with os.fdopen(self._fd, "wb") as opened:
             self._fd = -1
             opened.write(body)
             opened.flush()
+            with suppress(FileNotFoundError):
+                found = self._file.lstat().st_mode
+                os.fchmod(opened.fileno(), stat.S_IMODE(found) & 0o777 if stat.S_ISREG(found) else 0o600)
             os.fsync(opened.fileno())
         os.replace(self._name, self._file)
         self._name = None
@@ -74,6 +89,13 @@ class _Beside:
             os.close(self._fd)
         if self._name is not None:
             os.unlink(self._name)
+        if self._former is not None:
+            signal.signal(signal.SIGTERM, self._former)
+
+
+def _end(number: int, frame: object) -> None:
+    """As Ctrl-C: what was begun is cleaned up, and the command fails."""
+    raise KeyboardInterrupt
 
 
 async def _of_ddactic(desk: Desk, scan_id: str, format: str, type: str, timeout_s: float) -> bytes:

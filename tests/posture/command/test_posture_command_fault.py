@@ -8,7 +8,16 @@ import time
 from datetime import datetime
 
 import pytest
-from posture.command.commands import CYPER_KEY, DDACTIC_KEY, READ_KEY, SECRETS, Operator
+from posture.command.commands import (
+    CYPER_KEY,
+    CYPER_SECRET,
+    DDACTIC_KEY,
+    DDACTIC_SECRET,
+    READ_KEY,
+    SECRETS,
+    WEBHOOKS,
+    Operator,
+)
 from posture.standin.server import Fault
 
 START = ("scan", "start", "dom_0001", "--provider", "ddactic")
@@ -306,3 +315,30 @@ def test_key_that_was_typed_where_an_id_belongs_is_hidden(operator: Operator) ->
     said = operator.failed("scan", "show", DDACTIC_KEY, "--provider", "ddactic")
 
     assert said == "ddactic GET /scans/***: 404 not_found: Resource doesn't exist"
+
+
+@pytest.mark.parametrize("secret", [DDACTIC_KEY, CYPER_KEY, DDACTIC_SECRET, CYPER_SECRET])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("scan", "start", "SECRET", "--provider", "ddactic"), ("scan", "start", "SECRET", "--provider", "embedded"),
+        ("scan", "start", "x", "--provider", "cypersecurity", "--type", "SECRET"),
+        ("scan", "show", "SECRET", "--provider", "ddactic"), ("scan", "show", "SECRET", "--provider", "embedded"),
+        ("remedy", "SECRET"), ("team", "invite", "SECRET"),
+    ],
+)  # fmt: skip
+def test_secret_that_is_typed_where_something_else_belongs_is_starred(
+    operator: Operator, command: tuple[str, ...], secret: str
+) -> None:
+    operator.configure(webhooks=WEBHOOKS)
+    ran = operator.run(*(secret if word == "SECRET" else word for word in command))
+    assert ran.code in (1, 2)
+    assert "***" in ran.err
+
+
+def test_secret_of_one_platform_that_another_echoes_is_starred(operator: Operator) -> None:
+    operator.configure(webhooks=WEBHOOKS)
+    echoed = f"{DDACTIC_KEY} {CYPER_KEY} {CYPER_SECRET}"
+    body = json.dumps({"error": {"code": "not_found", "message": echoed}}).encode()
+    operator.ddactic.script(Fault(status=404, body=body))
+    assert operator.failed("domains", "list") == "ddactic GET /domains: 404 not_found: *** *** ***"

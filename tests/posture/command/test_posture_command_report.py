@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -179,18 +181,55 @@ def test_place_that_cannot_be_written_to_is_exit_code_1_before_anything_is_sent(
     assert left(operator) == set()
 
 
-def test_link_is_kept_and_what_it_leads_to_is_replaced(operator: Operator, file: Path) -> None:
+@pytest.mark.parametrize("is_there", [True, False])
+def test_link_is_replaced_and_what_it_leads_to_stays_as_it_is(operator: Operator, file: Path, is_there: bool) -> None:
     target = operator.folder / "real"
-    target.write_bytes(b"the report of yesterday")
+    if is_there:
+        target.write_bytes(b"somebody else's")
+        target.chmod(0o644)
     file.symlink_to("real")
 
     assert operator.run(*DDACTIC, "--format", "pdf", "-o", str(file)).code == 0
-    assert file.is_symlink()
-    assert target.read_bytes().startswith(b"%PDF-")
+    assert not file.is_symlink() and file.read_bytes().startswith(b"%PDF-")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert target.exists() == is_there
+    assert not is_there or (target.read_bytes(), target.stat().st_mode & 0o777) == (b"somebody else's", 0o644)
 
 
-def test_pipe_or_device_is_never_replaced(operator: Operator, file: Path) -> None:
-    os.mkfifo(file)
+@pytest.mark.parametrize("mode", [None, 0o600, 0o644, 0o640])
+def test_report_keeps_the_mode_of_the_file_that_it_replaces_and_else_is_nobody_elses(
+    operator: Operator, file: Path, mode: int | None
+) -> None:
+    if mode is not None:
+        file.touch()
+        file.chmod(mode)
+
+    assert operator.run(*DDACTIC, "--format", "pdf", "-o", str(file)).code == 0
+    assert file.stat().st_mode & 0o777 == (mode or 0o600)
+
+
+def test_report_that_is_ended_leaves_no_file(operator: Operator, file: Path) -> None:
+    operator.cypersecurity.report_polls = 1_000_000
+    process = subprocess.Popen(operator.command(*CYPER, str(file)), stderr=subprocess.PIPE, text=True)
+    try:
+        while not any("download" in path for path in operator.cypersecurity.paths()):
+            assert process.poll() is None
+            time.sleep(0.01)
+        assert left(operator) != set()  # the temporary file
+        process.terminate()
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, said.splitlines()[-1]) == (1, "error: interrupted")
+    assert left(operator) == set()
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_pipe_or_device_is_never_replaced(operator: Operator, file: Path, is_linked: bool) -> None:
+    pipe = operator.folder / "pipe" if is_linked else file
+    os.mkfifo(pipe)
+    if is_linked:
+        file.symlink_to("pipe")
 
     said = operator.failed(*DDACTIC, "--format", "pdf", "-o", str(file))
 

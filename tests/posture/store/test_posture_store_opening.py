@@ -61,6 +61,51 @@ def test_file_that_others_could_read_is_restricted(tmp_path: Path) -> None:
         assert set(modes(tmp_path).values()) == {0o600}
 
 
+def test_link_to_a_file_is_followed_and_the_file_restricted(tmp_path: Path) -> None:
+    file, link = tmp_path / "real.db", tmp_path / "link.db"
+    file.touch()
+    file.chmod(0o644)
+    link.symlink_to("real.db")
+    with Store.open(f"sqlite:///{link}") as store:
+        store.put_result(a_scan())
+        assert modes(tmp_path) == dict.fromkeys(("link.db", "real.db", "real.db-wal", "real.db-shm"), 0o600)
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "socket", "directory"])
+@pytest.mark.parametrize("through", [False, True], ids=["itself", "through a link"])
+@pytest.mark.parametrize("end", ["", "-wal", "-shm", "-journal"])
+def test_what_is_no_regular_file_is_refused_and_left_as_it_is(
+    tmp_path: Path, kind: str, through: bool, end: str
+) -> None:
+    file, found = tmp_path / "posture.db", tmp_path / ("found" if through else f"posture.db{end}")
+    if end:
+        Store.open(f"sqlite:///{file}").close()
+    make_odd(found, kind)
+    found.chmod(0o755)
+    if through:
+        Path(f"{file}{end}").symlink_to(found)
+    before = found.stat()
+
+    with pytest.raises(PostureStoreError, match="is no regular file"):
+        Store.open(f"sqlite:///{file}")
+
+    after = found.stat()
+    assert (after.st_mode, after.st_ctime_ns, after.st_rdev) == (before.st_mode, before.st_ctime_ns, before.st_rdev)
+
+
+def make_odd(file: Path, kind: str) -> None:
+    """device: one of our own, which is as /dev/null."""
+    if kind == "device":
+        try:
+            os.mknod(file, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        except PermissionError:
+            pytest.skip("only root makes devices")
+    elif kind == "directory":
+        file.mkdir()
+    else:
+        os.mknod(file, (stat.S_IFIFO if kind == "pipe" else stat.S_IFSOCK) | 0o600)
+
+
 def test_file_waits_for_the_disk_and_lets_others_read_meanwhile(tmp_path: Path) -> None:
     database = Database(parse_address(f"sqlite:///{tmp_path}/posture.db"))
     schema.prepare(database)
@@ -259,7 +304,7 @@ def test_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path) -
     ("path", "why"),
     [
         ("missing/posture.db", "the file cannot be made: No such file or directory"),
-        ("", "the file cannot be opened"),
+        ("", "the file cannot be made: .* is no regular file$"),
     ],
 )
 def test_file_that_cannot_be_opened_is_a_clear_error(tmp_path: Path, path: str, why: str) -> None:
