@@ -35,6 +35,7 @@ import orjson
 from gateway import logs
 from gateway.config import Config, parse_config
 from gateway.errors import ChannelClosed, ChannelError, ChannelProtocolError, ChannelTimeout, GatewayError
+from gateway.metrics import Metrics
 
 CONTROL_FD = "GATEWAY_CONTROL_FD"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a configuration of thousands of sites fits; a broken length does not
@@ -75,8 +76,12 @@ class Channel:
 
     async def send(self, message: Message, timeout_s: float = WRITE_TIMEOUT_S) -> None:
         """Send one message. Raises ChannelClosed if the other side is gone, ChannelTimeout if it does not read (the
-        message still arrives if it ever does), ChannelProtocolError if the message is over MAX_MESSAGE_BYTES."""
-        data = orjson.dumps(message)
+        message still arrives if it ever does), ChannelProtocolError if the message is over MAX_MESSAGE_BYTES or is no
+        JSON."""
+        try:
+            data = orjson.dumps(message)
+        except TypeError as error:
+            raise ChannelProtocolError(f"a message that is no JSON: {error}") from None
         if len(data) > MAX_MESSAGE_BYTES:
             raise ChannelProtocolError(f"message of {len(data)} bytes, at most {MAX_MESSAGE_BYTES} can be sent")
         if self._writer.is_closing():
@@ -184,6 +189,7 @@ class _Child:
         self._exit_code = 0
         self._engine_socket = ""
         self._orphaned = False
+        self._unsendable = False  # the last report was not sent whole, which was logged
 
     async def run(self) -> int:
         """Returns the exit code: 0 after a drain or a stop while starting, 1 if the start failed or for a defect."""
@@ -303,7 +309,23 @@ class _Child:
             return
         metrics, degraded = self._part.report()
         status = self._part.status()
-        await self._send({"type": "report", "id": id, "metrics": metrics, "degraded": degraded, "status": status})
+        report = {"type": "report", "id": id, "metrics": metrics, "degraded": degraded, "status": status}
+        await self._send_what_can_be(report)
+
+    async def _send_what_can_be(self, report: Message) -> None:
+        """The report; without its status, or else without anything, where no message can be made of it. Without any
+        report we would count as hung, and be killed for a text of somebody else's."""
+        reduced: list[Message] = [{}, {"status": None}, {"status": None, "degraded": [], "metrics": Metrics().take()}]
+        for fields in reduced:
+            try:
+                await self._send(report | fields)
+            except ChannelProtocolError as error:
+                if not self._unsendable:
+                    log.error("a report cannot be sent whole", error=str(error)[:200])
+                self._unsendable = True
+            else:
+                self._unsendable = bool(fields)
+                return
 
     async def _send(self, message: Message) -> None:
         with contextlib.suppress(ChannelTimeout, ChannelClosed):  # slow: it arrives later; gone: `_listen` sees it

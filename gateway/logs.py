@@ -107,7 +107,17 @@ class _JsonFormatter(logging.Formatter):
         try:
             return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
         except TypeError:  # a lone surrogate, an integer over 64 bits: the event must not be lost for it
-            return orjson.dumps({name: ascii(value) for name, value in line.items()}).decode()
+            sayable = {name: _sayable(value) for name, value in line.items()}
+            return orjson.dumps(sayable, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _sayable(value: object) -> object:
+    """The value, or a text of it if it has no form in JSON."""
+    try:
+        orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+        return value
+    except TypeError:
+        return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else ascii(value)
 
 
 class _ConsoleFormatter(logging.Formatter):

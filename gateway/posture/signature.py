@@ -19,8 +19,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-MAX_DEPTH = 200
-"""Levels of nesting that are read; it is also less than what the JSON writer of the store takes (254)."""
+MAX_DEPTH = 100
+"""Levels of nesting that are read: as many as are searched for secrets (client/redaction.py), and fewer than the JSON
+writer takes (254)."""
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{64}")
 _OPENING = re.compile(r"[\[{]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -44,8 +45,13 @@ def ddactic_is_valid(body: bytes, signature: str, secret: str) -> bool:
 
 def cypersecurity_is_valid(body: bytes, signature: str, secret: str) -> bool:
     """True if `signature` (as above) is that of one of the three forms. Up to half a second for a hostile body of
-    1 MiB: call it off the event loop for long ones."""
-    return _is_of_one_of((body, *_other_forms(body)), signature, secret)
+    1 MiB, which call off the event loop, but nothing for what is no signature whatever the body."""
+    return is_written_well(signature) and _is_of_one_of((body, *_other_forms(body)), signature, secret)
+
+
+def is_written_well(signature: str) -> bool:
+    """True if it is 64 hexadecimal digits: anything else signs nothing."""
+    return _SIGNATURE.fullmatch(signature) is not None
 
 
 def read_json(body: bytes) -> Any:
@@ -56,7 +62,7 @@ def read_json(body: bytes) -> Any:
 
 
 def _is_of_one_of(forms: tuple[bytes, ...], signature: str, secret: str) -> bool:
-    if not _SIGNATURE.fullmatch(signature):
+    if not is_written_well(signature):
         return False
     given, valid = signature.lower(), False
     for form in forms:

@@ -18,8 +18,10 @@ RESTART_KEYS = (
 
 
 def changed_restart_keys(old: Config, new: Config) -> list[str]:
-    """The keys that differ and need a restart, dotted, in the order of RESTART_KEYS."""
-    return changed_keys(old, new, RESTART_KEYS)
+    """The keys that differ and need a restart, dotted, in the order of RESTART_KEYS. The receiver of webhooks is opened
+    and closed by a reload, but not moved."""
+    moves = old.posture.webhooks is not None and new.posture.webhooks is not None
+    return [key for key in changed_keys(old, new, RESTART_KEYS) if moves or key != "posture.webhooks.address"]
 
 
 class Reloads:

@@ -173,5 +173,5 @@ def test_json_nested_as_deeply_as_allowed_read_and_deeper_refused() -> None:
     brackets_in_text = b'["' + b"[{" * 1000 + b'", "\\"' + b"[" * 1000 + b'"]'
     assert len(read_json(brackets_in_text)) == 2
     assert read_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
-    with pytest.raises(ValueError, match="nested deeper than 200"):
+    with pytest.raises(ValueError, match="nested deeper than 100"):
         read_json(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))

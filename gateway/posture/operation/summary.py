@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from gateway.posture.document import shown
 from gateway.posture.finding import Finding
 from gateway.posture.severity import SEVERITIES
 from gateway.posture.store import Store
@@ -16,8 +17,8 @@ _TEXT = 200
 
 
 def summary(store: Store) -> dict[str, Any]:
-    """JSON-able and bounded, the worst first. `sites`: open findings of each target by severity, and when the oldest
-    was first seen; `total`: all of them, shown or not."""
+    """JSON-able and bounded whatever platforms say, the worst first. `sites`: open findings of each target by severity,
+    and when the oldest was first seen; `total`: all of them, shown or not."""
     found = store.current()
     targets = _targets(store, found)
     running = [scan for status in ("running", "queued") for scan in store.scans(status=status, limit=SHOWN_SCANS)[0]]
@@ -29,11 +30,11 @@ def summary(store: Store) -> dict[str, Any]:
         "scans": [
             {
                 "provider": scan.provider,
-                "id": scan.id,
+                "id": _cut(scan.id),
                 "target": _cut(scan.target),
-                "type": scan.type,
+                "type": _cut(scan.type),
                 "status": scan.status,
-                "started_at": scan.started_at or scan.created_at,
+                "started_at": _cut(scan.started_at or scan.created_at),
             }
             for scan in running[:SHOWN_SCANS]
         ],
@@ -66,4 +67,4 @@ def _row(finding: Finding, target: str) -> dict[str, Any]:
 
 
 def _cut(text: str | None) -> str | None:
-    return text if text is None or len(text) <= _TEXT else text[: _TEXT - 3] + "..."
+    return None if text is None else shown(text, _TEXT)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.errors import PostureStoreError
 from gateway.posture.store.address import Address
-from gateway.posture.store.failure import failure, is_busy, refused, sqlstate
+from gateway.posture.store.failure import failure, is_busy, refused, sqlstate, value_refused
 from gateway.posture.store.file import make_private, restrict
 
 BUSY_S = 20.0
@@ -93,7 +93,7 @@ class Database:
         except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             raise failure(self.address, error) from error
         except OverflowError as error:
-            raise refused(self.address, "a whole number has more than 64 bits") from error
+            raise value_refused(self.address, "a whole number has more than 64 bits") from error
 
     def _repeated(self, work: Work[Result], *, write: bool) -> Result:
         for tries_left in reversed(range(_TRIES)):

@@ -10,6 +10,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from gateway.errors import PostureStoreError
 from gateway.posture.store.address import Address
 
+
+class ValueRefused(PostureStoreError):
+    """The store works, and does not take this value: again would be the same."""
+
+
 # By primary result code (https://www.sqlite.org/rescode.html).
 _SQLITE = {
     sqlite3.SQLITE_PERM: "the file may not be used",
@@ -42,14 +47,25 @@ _POSTGRESQL = {
 }
 
 
+# Likewise: the value is at fault. 22: data exception, 23: constraint violation, 54: program limit exceeded.
+_SQLITE_VALUE = (sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH)
+_POSTGRESQL_VALUE = ("22", "23", "54")
+
+
 def failure(address: Address, error: BaseException) -> PostureStoreError:
     """The error to raise instead of a library's."""
-    return refused(address, _described(error))
+    kind = ValueRefused if _is_of_value(_cause(error)) else PostureStoreError
+    return kind(_said(address, _described(error)))
 
 
 def refused(address: Address, why: str) -> PostureStoreError:
     """The error of a store that cannot be used, or not for this."""
-    return PostureStoreError(f"the store {address}: {address.hide(why)}")
+    return PostureStoreError(_said(address, why))
+
+
+def value_refused(address: Address, why: str) -> ValueRefused:
+    """The error of a value that cannot be stored."""
+    return ValueRefused(_said(address, why))
 
 
 def sqlstate(error: BaseException) -> str:
@@ -60,6 +76,16 @@ def sqlstate(error: BaseException) -> str:
 def is_busy(error: sqlite3.Error) -> bool:
     """True if SQLite found the file locked."""
     return _primary(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _said(address: Address, why: str) -> str:
+    return f"the store {address}: {address.hide(why)}"
+
+
+def _is_of_value(cause: BaseException) -> bool:
+    if isinstance(cause, sqlite3.Error):
+        return _primary(cause) in _SQLITE_VALUE
+    return isinstance(cause, (TypeError, ValueError, OverflowError)) or sqlstate(cause)[:2] in _POSTGRESQL_VALUE
 
 
 def _described(error: BaseException) -> str:

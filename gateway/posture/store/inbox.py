@@ -4,7 +4,7 @@ of its connection."""
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, select, update
 
@@ -12,6 +12,9 @@ from gateway.posture.event import Event
 from gateway.posture.store.record import event_of, event_row
 from gateway.posture.store.statement import insert
 from gateway.posture.store.table import event
+
+_TOGETHER = 500
+"""Ids in one statement: fewer than either database takes."""
 
 
 def put(connection: Connection, events: Sequence[Event]) -> list[bool]:
@@ -42,13 +45,19 @@ def stored(connection: Connection, scan: str | None, provider: str | None) -> li
     return [event_of(row) for row in connection.execute(query).mappings()]
 
 
-def unhandled(connection: Connection, limit: int) -> list[Event]:
+def unhandled(connection: Connection, limit: int, provider: str | None, without: Collection[str]) -> list[Event]:
     query = select(event).where(event.c.handled_at.is_(None)).order_by(event.c.arrival).limit(limit)
+    if provider is not None:
+        query = query.where(event.c.provider == provider)
+    if without:
+        query = query.where(event.c.provider.not_in(sorted(without)))
     return [event_of(row) for row in connection.execute(query).mappings()]
 
 
-def handled(connection: Connection, event_id: str, error: str | None, at: str) -> None:
-    connection.execute(update(event).where(event.c.id == event_id).values(handled_at=at, error=error))
+def handled(connection: Connection, ids: Sequence[str], error: str | None, at: str) -> None:
+    for begin in range(0, len(ids), _TOGETHER):
+        some = event.c.id.in_(ids[begin : begin + _TOGETHER])
+        connection.execute(update(event).where(some).values(handled_at=at, error=error))
 
 
 def tried(connection: Connection, event_id: str) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, func, select, update
 
+from gateway.posture.document import MAX_ID
 from gateway.posture.finding import Finding
 from gateway.posture.scan import Scan
 from gateway.posture.severity import Severity, rank
@@ -23,6 +24,8 @@ def put(connection: Connection, fresh: Scan, findings: Sequence[Finding], at: st
         raise ValueError("it has no id")
     if any((each.provider, each.scan) != (fresh.provider, fresh.id) for each in findings):
         raise ValueError("a finding of another scan")
+    if (longest := max(len(id) for id in (fresh.id, *(each.id for each in findings)))) > MAX_ID:
+        raise ValueError(f"an id has {longest} characters, at most {MAX_ID} are taken")
     number = _put_scan(connection, fresh, at)
     return _put_findings(connection, number, findings, at) if findings else []
 

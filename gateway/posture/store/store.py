@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Self
 
 from gateway.errors import PostureStoreError
@@ -15,7 +15,7 @@ from gateway.posture.severity import Severity
 from gateway.posture.store import inbox, outbox, result
 from gateway.posture.store.address import parse_address
 from gateway.posture.store.database import Database, Result, Work
-from gateway.posture.store.failure import refused
+from gateway.posture.store.failure import value_refused
 from gateway.posture.store.outbox import Notice
 from gateway.posture.store.schema import prepare
 from gateway.posture.store.series import State
@@ -28,7 +28,7 @@ class Store:
 
     What is given comes back equal: `raw` and `data` with the order of their keys, whole numbers of any size, any text.
     Nothing is ever deleted. Every method raises PostureStoreError, and nothing else, for what the database cannot do;
-    its text names the address without the password.
+    its text names the address without the password. It is a ValueRefused where the value is at fault.
     """
 
     def __init__(self, database: Database) -> None:
@@ -68,7 +68,8 @@ class Store:
 
         What is None in them never erases what is known, and a scan that is over stays so: an older reading that comes
         late changes nothing. Returns the findings as they are stored now, in the order given and each id once, with
-        first_seen: `at` for new ones. The scan must have an id, which is also its findings' `scan`.
+        first_seen: `at` for new ones. The scan must have an id, which is also its findings' `scan`; no id has over
+        MAX_ID characters.
         """
         moment = at or _now()
         return self._write(lambda connection: result.put(connection, scan, findings, moment), f"scan {scan.id!r:.60}")
@@ -133,14 +134,20 @@ class Store:
         """The events that match, the one that was stored first first."""
         return self._database.read(lambda connection: inbox.stored(connection, scan, provider))
 
-    def unhandled_events(self, limit: int) -> list[Event]:
-        """Events whose work is not done, the one that was stored first first."""
-        return self._database.read(lambda connection: inbox.unhandled(connection, limit))
+    def unhandled_events(
+        self, limit: int, *, provider: str | None = None, without: Collection[str] = ()
+    ) -> list[Event]:
+        """Events whose work is not done, the one that was stored first first; of one provider, or of all but some."""
+        return self._database.read(lambda connection: inbox.unhandled(connection, limit, provider, without))
 
     def event_handled(self, id: str, error: str | None = None) -> None:
         """The work on an event is over; error: why it was given up, None if it was done."""
+        self.events_handled([id], error)
+
+    def events_handled(self, ids: Sequence[str], error: str | None = None) -> None:
+        """The same of any number of events."""
         moment = _now()
-        self._database.write(lambda connection: inbox.handled(connection, id, error, moment))
+        self._database.write(lambda connection: inbox.handled(connection, ids, error, moment))
 
     def event_tried(self, id: str) -> int:
         """Count an attempt of the work on an event. Returns how many there were, this one included; 0 if there is no
@@ -195,7 +202,7 @@ class Store:
         except PostureStoreError:
             raise
         except (TypeError, ValueError, RecursionError) as error:
-            raise refused(self._database.address, f"{what} cannot be stored: {error!s:.100}") from error
+            raise value_refused(self._database.address, f"{what} cannot be stored: {error!s:.100}") from error
 
 
 def _now() -> str:

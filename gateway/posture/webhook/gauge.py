@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.metrics import Metrics
+from gateway.posture.document import shown
 from gateway.posture.severity import SEVERITIES
 from gateway.posture.store import Store
 
 MOST_DOMAINS = 200
 """Domains with a gauge: those with the highest scores. The help of the metric says the number too."""
+_LABEL = 200
+"""Characters of a domain; those that differ only after them share a gauge, which has the highest score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ def read_standing(store: Store, providers: tuple[str, ...]) -> Standing:
         (provider, severity): counted[provider, severity] for provider in known for severity in SEVERITIES
     }
     highest = sorted(store.risk_scores().items(), key=lambda scored: (-scored[1], scored[0]))[:MOST_DOMAINS]
-    return Standing(findings, {(domain,): score for domain, score in highest})
+    return Standing(findings, {(shown(domain, _LABEL),): score for domain, score in reversed(highest)})
 
 
 def show(metrics: Metrics, standing: Standing) -> None:

@@ -3,7 +3,8 @@
 Theory of operation. `put` appends to a bounded queue and waits. One writer takes what waits, up to `batch` events,
 stores them in one transaction on a thread of its own, and answers each waiter; meanwhile the next ones gather. So the
 number of commits follows the disk, not the burst. Nobody is told "stored" before the transaction is durable, and of a
-transaction that fails every waiter is told so: the platform sends again.
+transaction that fails every waiter is told so: the platform sends again. If the store takes not a value of it, the
+halves are stored each on its own, and theirs, so that only the event with that value fails.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from gateway import logs
 from gateway.errors import PostureError, PostureStoreError
 from gateway.posture.event import Event
+from gateway.posture.store import ValueRefused
 
 log = logs.get("posture.inbox")
 
@@ -95,6 +97,8 @@ class Inbox:
         events = [event for event, _ in batch]
         try:
             new = await asyncio.get_running_loop().run_in_executor(self._thread, self._store, events)
+        except ValueRefused as error:
+            await self._commit_in_halves(batch, str(error))
         except PostureStoreError as error:
             self._refuse(batch, str(error))
         except Exception as error:  # a defect must not end the writer; its text could quote an event
@@ -106,6 +110,16 @@ class Inbox:
             for (_, future), is_new in zip(batch, new, strict=True):
                 if not future.done():
                     future.set_result(is_new)
+
+    async def _commit_in_halves(self, batch: list[_Waiting], why: str) -> None:
+        """The store refused a value of some of them."""
+        if len(batch) == 1:
+            self._failures.error("value", "an event cannot be stored", error=why)
+            _fail(batch, why)
+            return
+        half = len(batch) // 2
+        await self._commit(batch[:half])
+        await self._commit(batch[half:])
 
     def _refuse(self, batch: list[_Waiting], why: str) -> None:
         self.failure = why

@@ -14,8 +14,8 @@ import math
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,9 +34,10 @@ from gateway.posture.operation.reading import read
 from gateway.posture.operation.summary import summary
 from gateway.posture.store import Store
 from gateway.posture.watching import Clock
-from gateway.posture.webhook.followup import FollowUp, Patience, Read
+from gateway.posture.webhook.followup import FollowUp, Patience
 from gateway.posture.webhook.gauge import Standing, read_standing, show
 from gateway.posture.webhook.inbox import Inbox
+from gateway.posture.webhook.lease import Lease, Read
 from gateway.posture.webhook.notice import Notifier
 from gateway.posture.webhook.receiver import SIGNATURES, Receiver, ReceiverLimits, Terms
 
@@ -103,10 +104,10 @@ class Service:
         self._receiver: Receiver | None = None
         self._followup: FollowUp | None = None
         self._notifier: Notifier | None = None
-        self._reading = AsyncExitStack()
+        self._lease: Lease | None = None
         self._socket: tuple[socket.socket, int | None] | None = None
         self._changed = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._summary: dict[str, Any] | None = None
         self._failures = logs.RateLimited(log)
 
@@ -119,36 +120,41 @@ class Service:
             raise
 
     async def reload(self, posture: Posture) -> None:
-        """From the next webhook on, the new section counts. Raises ReloadError for what needs a restart, and changes
-        nothing."""
+        """From the next webhook on, the new section counts; the receiver is opened or closed with `webhooks`. Raises
+        ReloadError for what needs a restart, PostureError where the new address cannot be had, and changes nothing."""
         assert self._store is not None and self._followup is not None, "reload before start"
         _refuse_restart(self.posture, posture)
-        former, self._reading = self._reading, AsyncExitStack()
-        self._followup.use(posture.configured(), await self._open_reading(posture))
-        self._begin(self._retire(former))
+        lease = await Lease.open(self._means.reading(posture))
+        try:
+            await self._open_receiver(posture)
+        except BaseException:
+            await lease.close()
+            raise
+        former, self._lease = self._lease, lease
+        self._followup.use(posture.configured(), lease.read)
+        if former is not None:
+            self._begin(former.retire())
         self.posture = posture
         if self._receiver is not None:
             self._receiver.terms = terms_of(posture)
+        if posture.webhooks is None:
+            await self._close_receiver(self._means.drain_s)
         await self._renew_notifier(self._store)
         self._changed.set()
 
     async def close(self, timeout_s: float | None = None) -> None:
         """Drain for at most timeout_s. Safe to call twice."""
         left_s = self._means.drain_s if timeout_s is None else timeout_s
-        if self._socket is not None:
-            (sock, inode), self._socket = self._socket, None
-            if inode is not None:
-                remove_socket_file(sock.getsockname(), inode)
-            if self._receiver is None:
-                sock.close()
-        if self._receiver is not None:
-            await self._receiver.close(left_s)
+        await self._close_receiver(left_s)
         if self._inbox is not None:
             await self._inbox.close(left_s)
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._reading.aclose()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._lease is not None:
+            lease, self._lease = self._lease, None
+            await lease.close()
         if self._notifier is not None:
             await self._notifier.close()
         if self._store is not None:
@@ -173,15 +179,12 @@ class Service:
     # --- start -------------------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:
-        webhooks = self.posture.webhooks
-        if webhooks is not None:
-            sock = _bind(str(webhooks.address))
-            self._socket = sock, inode_of(sock)
+        self._bind(self.posture)
         store = self._store = await asyncio.to_thread(Store.open, self.posture.store.get_secret_value())
+        lease = self._lease = await Lease.open(self._means.reading(self.posture))
         followup = self._followup = FollowUp(
-            store, self.posture.configured(), await self._open_reading(self.posture), self._changed.set,
-            self._means.patience, self._means.clock,
-        )  # fmt: skip
+            store, self.posture.configured(), lease.read, self._changed.set, self._means.patience, self._means.clock
+        )
         self._inbox = Inbox(store.put_events, followup.wake)
         self._inbox.start()
         await self._renew_notifier(store)
@@ -189,26 +192,52 @@ class Service:
         self._begin(self._refresh(store))
         for hook in self._hooks:
             self._begin(self._repeat(hook, store))
-        if self._socket is not None:
-            receiver = Receiver(
-                terms_of(self.posture), self._inbox, self.metrics, self._means.limits, self._means.clock
-            )
-            await receiver.start(self._socket[0])
-            self._receiver = receiver
-            log.info("receiving webhooks", address=str(webhooks and webhooks.address))
+        await self._open_receiver(self.posture)
 
-    def _begin(self, work: Any) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work))
+    def _bind(self, posture: Posture) -> None:
+        if posture.webhooks is not None and self._socket is None:
+            sock = _bind(str(posture.webhooks.address))
+            self._socket = sock, inode_of(sock)
 
-    async def _open_reading(self, posture: Posture) -> Read:
-        return await self._reading.enter_async_context(self._means.reading(posture))
-
-    async def _retire(self, reading: AsyncExitStack) -> None:
-        """Close what readings that are under way may still use, when they surely do not any more."""
+    async def _open_receiver(self, posture: Posture) -> None:
+        """If it is wanted, and not open yet."""
+        assert self._inbox is not None
+        if posture.webhooks is None or self._receiver is not None:
+            return
+        self._bind(posture)
+        assert self._socket is not None
+        receiver = Receiver(terms_of(posture), self._inbox, self.metrics, self._means.limits, self._means.clock)
         try:
-            await asyncio.sleep(self._means.patience.reading_s)
-        finally:
-            await reading.aclose()
+            await receiver.start(self._socket[0])
+        except BaseException:
+            await self._close_receiver(0.0)
+            raise
+        self._receiver = receiver
+        log.info("receiving webhooks", address=str(posture.webhooks.address))
+
+    async def _close_receiver(self, timeout_s: float) -> None:
+        """If it is open: accept nobody any more, answer who is being answered."""
+        bound, self._socket = self._socket, None
+        receiver, self._receiver = self._receiver, None
+        if bound is not None:
+            sock, inode = bound
+            if inode is not None:
+                remove_socket_file(sock.getsockname(), inode)
+            if receiver is None:
+                sock.close()
+        if receiver is not None:
+            await receiver.close(timeout_s)
+            log.info("webhooks are not received any more")
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background work ended", error=repr(error)[:200])
 
     async def _renew_notifier(self, store: Store) -> None:
         former, notify = self._notifier, self.posture.notify
@@ -284,10 +313,9 @@ def _secrets(value: object) -> list[str]:
 
 
 def _refuse_restart(former: Posture, new: Posture) -> None:
-    """The store is opened, and the address bound, once."""
+    """The store is opened once, and an address is not changed for another."""
     changed = ["posture.store"] if former.store != new.store else []
-    addresses = [None if section.webhooks is None else section.webhooks.address for section in (former, new)]
-    if addresses[0] != addresses[1]:
+    if former.webhooks is not None and new.webhooks is not None and former.webhooks.address != new.webhooks.address:
         changed.append("posture.webhooks.address")
     if changed:
         raise ReloadError(f"a change of {', '.join(changed)} needs a restart")

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.posture.document import encoded
+from gateway.posture.document import MAX_ID, encoded, well_formed
 from gateway.posture.event import FINDING_EVENTS, Event
 from gateway.posture.finding import Finding, Remediation
 from gateway.posture.scan import Scan, Status
 from gateway.posture.severity import SEVERITIES, Severity
 
 _STATUSES: dict[str, Status] = {"scan.started": "running", "scan.completed": "completed", "scan.failed": "failed"}
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_TARGET = 500
+"""Characters of a domain or target; a longer one is none. It becomes a label and a key."""
 _INNER = ("finding", "vulnerability")
 """Keys of `data` under which a finding may stand; neither document shows one, so that `data` itself may be it too."""
 
@@ -55,13 +55,16 @@ def _finding(event: Event) -> Finding | None:
 
 def _target(event: Event) -> str | None:
     """The domain (DDactic) or target (CyperSecurity) that the event names."""
-    return _text(event.data, "domain", "target")
+    named = _text(event.data, "domain", "target")
+    return named if named is None or len(named) <= _TARGET else None
 
 
 def _id(raw: Mapping[str, Any], title: str, asset: str) -> str:
     """The platform's, else one that is the same for the same finding of the scan."""
     named = _text(raw, "id", "finding_id", "vulnerability_id")
-    return named or hashlib.sha256(encoded([title, asset, _port(raw.get("port")), _cves(raw)])).hexdigest()[:16]
+    if named is not None and len(named) <= MAX_ID:
+        return named
+    return hashlib.sha256(encoded([title, asset, _port(raw.get("port")), _cves(raw)])).hexdigest()[:16]
 
 
 def _severity(raw: Mapping[str, Any], event: Event) -> Severity | None:
@@ -73,10 +76,9 @@ def _severity(raw: Mapping[str, Any], event: Event) -> Severity | None:
 
 
 def _text(raw: Mapping[str, Any], *keys: str) -> str | None:
-    """The first of the keys that is a text with something in it. Halves of surrogate pairs, which JSON can escape and
-    no UTF-8 has, are U+FFFD."""
+    """The first of the keys that is a text with something in it, well formed."""
     found = next((raw[key] for key in keys if isinstance(raw.get(key), str) and raw[key]), None)
-    return None if found is None else _SURROGATE.sub("\ufffd", found)
+    return None if found is None else well_formed(found)
 
 
 def _port(value: object) -> int | None:
@@ -102,4 +104,6 @@ def _remediation(value: object) -> Remediation | None:
         return None
     commands = value.get("cli_commands")
     listed = commands if isinstance(commands, list) else []
-    return Remediation(value["summary"], tuple(one for one in listed if isinstance(one, str)))
+    return Remediation(
+        well_formed(value["summary"]), tuple(well_formed(one) for one in listed if isinstance(one, str))
+    )

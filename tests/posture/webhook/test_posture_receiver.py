@@ -188,7 +188,7 @@ async def test_receiver_event_of_cypersecurity_signed_over_each_form_stored(worl
         ({"event": "", "timestamp": "yesterday", "data": {"scan_id": 17}}, None, "17"),
         ({"event": "scan.note", "timestamp": [], "data": {"scan_id": {}}}, None, None),
         ({"event": "x", "timestamp": 1e300, "data": {"big": 10**30, "nul": "\0", "half": "\ud800"}}, None, None),
-        ({"event": "half \udc00", "data": {"deep": [[[[[[]]]]]]}, "more": [1, 2]}, None, None),
+        ({"event": "x", "data": {"deep": [[[[[[]]]]]]}, "more": [1, 2]}, None, None),
     ],
 )
 async def test_receiver_unknown_events_and_odd_values_stored_as_they_are(

@@ -232,7 +232,8 @@ async def test_reload_takes_new_secrets_paths_and_readings_at_once(tmp_path: Pat
 
 async def test_reload_of_what_needs_a_restart_refused_and_nothing_changed(tmp_path: Path) -> None:
     async with receiving(posture_of(tmp_path)) as world:
-        for changed in ({"store": "sqlite:///other.db"}, {"webhooks": None}):
+        elsewhere = {"address": f"127.0.0.1:{free_port()}", "ddactic": {"secret": SECRETS["ddactic"]}}
+        for changed in ({"store": "sqlite:///other.db"}, {"webhooks": elsewhere}):
             with pytest.raises(ReloadError, match=r"a change of posture\.\S+ needs a restart"):
                 await world.service.reload(posture_of(tmp_path, **changed))
         assert await world.deliver(COMPLETED) == 204
@@ -280,7 +281,7 @@ async def test_part_starts_receives_reports_reloads_and_drains(tmp_path: Path) -
     assert totals.count("gateway_posture_webhooks_total", "result") == {"stored": 1} and degraded == []
     part.reopen_logs()
     with pytest.raises(ReloadError):
-        await part.reload(config_of(tmp_path, webhooks=None))
+        await part.reload(config_of(tmp_path, webhooks=webhooks | {"address": f"127.0.0.1:{free_port()}"}))
     await part.reload(config_of(tmp_path, webhooks=webhooks | {"ddactic": {"secret": "another-secret"}}))
     async with await Client.connect(port) as client:
         client.send(numbered(1))
