@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote
 
 import orjson
 from pydantic import PlainValidator, ValidationError, WithJsonSchema, model_validator
@@ -25,6 +27,8 @@ MAX_PATH_CHARACTERS = 1024
 MAX_FILE_BYTES = 16 * 1024 * 1024
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
+_TAIL = re.compile("[;?#\0].*", re.DOTALL)
+_INVISIBLE = " \t\r\n\v\f"
 _UNTIL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
@@ -52,6 +56,25 @@ def _path(value: object) -> str:
         or not value.isprintable()
     ):  # fmt: skip
         raise rejected(f"a path that begins with /, of at most {MAX_PATH_CHARACTERS} printable characters")
+    return clear_path(value)
+
+
+def clear_path(value: str) -> str:
+    """The path; rejected if the engine would take it for none (one that leads upwards when it is decoded again) or for
+    `/` though it is written otherwise: nobody blocks everything by chance."""
+    parts: list[str] = []
+    for part in re.split(r"[/\\]", unquote(value)):
+        part = part.partition(";")[0]
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    deeper = "/".join(parts)
+    for _ in range(3):
+        deeper = unquote(deeper)
+    left = [_TAIL.sub("", part).strip(_INVISIBLE) for part in re.split(r"[/\\]", deeper)]
+    if ".." in left or (value != "/" and not any(part.rstrip("." + _INVISIBLE) for part in left)):
+        raise rejected("a path that names something, however often it is decoded; / for everything")
     return value
 
 
@@ -139,8 +162,7 @@ def read_patches(path: str | os.PathLike[str]) -> tuple[Patch, ...]:
     not write."""
     name = os.fspath(path)
     try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
+        raw = _bytes_of(path)
     except FileNotFoundError:
         return ()
     except (OSError, ValueError) as error:
@@ -148,6 +170,14 @@ def read_patches(path: str | os.PathLike[str]) -> tuple[Patch, ...]:
     if len(raw) > MAX_FILE_BYTES:
         raise ConfigError(f"{name}: got over {MAX_FILE_BYTES} bytes; expected at most that many")
     return parse_patches(raw, name)
+
+
+def _bytes_of(path: str | os.PathLike[str]) -> bytes:
+    """Of a regular file alone: a pipe in its place would be waited for without end."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no regular file")
+        return file.read(MAX_FILE_BYTES + 1)
 
 
 def parse_patches(raw: bytes, name: str) -> tuple[Patch, ...]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import PlainSerializer, PlainValidator, SecretStr, SerializationInfo, WithJsonSchema, model_validator
 
 from gateway.config.address import parse_address, parse_endpoint, parse_host_pattern
-from gateway.config.patch import MAX_PATHS, PatchDeed, PatchFileName, PatchName, PatchPreset
+from gateway.config.patch import MAX_PATHS, PatchDeed, PatchFileName, PatchName, PatchPreset, clear_path
 from gateway.config.reading import load_section
 from gateway.config.secret import (
     REDACTED,
@@ -107,7 +107,7 @@ def _tries(value: object) -> int:
 def _path_prefix(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"/[!-\"$->@-~]{0,1023}", value):
         raise rejected("a path in ASCII, at most 1024 characters, that begins with / and has no space, ? or #")
-    return str(value)
+    return clear_path(value)
 
 
 def _site_host(value: object) -> str:

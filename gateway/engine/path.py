@@ -50,19 +50,20 @@ def _is_plain(path: str) -> bool:
     )
 
 
-def folded(path: str) -> str:
+def folded(path: str, *, streams: bool = False) -> str:
     """The one form of everything that some origin may take for the same path. Begins with `/`, does not end with it. ""
     for a path that climbs (`..`): no browser sends it, and where it leads depends on who resolves it.
 
     For what is forbidden by name, so that nobody comes to it by another name; it joins what many origins keep apart.
     Beyond `normalised`: percent sequences are decoded three times, for servers in a row; a part ends at `?`, `#` or
-    NUL; spaces round it and dots behind it do not count, as on Windows; case is folded.
+    NUL; spaces round it and dots behind it do not count, as on Windows; case is folded. streams: a part ends at `:`,
+    too, behind which Windows has the name of a stream (`/admin::$DATA` is `/admin`).
     """
     path = _AUTHORITY.sub("", path)
     for _ in range(3):
         path = _decoded(path)
     kept = []
-    for part in _TAIL.sub("", path.replace("\\", "/")).casefold().split("/"):
+    for part in (_STREAM_TAIL if streams else _TAIL).sub("", path.replace("\\", "/")).casefold().split("/"):
         part = part.strip(_INVISIBLE)
         if part == "..":
             return ""
@@ -73,4 +74,5 @@ def folded(path: str) -> str:
 
 _AUTHORITY = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # of a target in absolute form (RFC 9112 3.2.2)
 _TAIL = re.compile("[;?#\0][^/]*")
+_STREAM_TAIL = re.compile("[:;?#\0][^/]*")
 _INVISIBLE = " \t\r\n\v\f"

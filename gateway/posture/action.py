@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Literal, NamedTuple, Protocol
 
 from gateway.config.address import parse_host_pattern
@@ -31,12 +32,21 @@ class Sites(Protocol):
 
     def unchecked(self, host: str, path: str) -> str | None: ...
 
+    def gap(self, host: str, path: str) -> tuple[str, str] | None: ...
+
 
 class Skipped(NamedTuple):
     """A rule that matches a finding and does nothing about it. `rule`: its name; `why`: in words."""
 
     finding: Finding
     rule: str
+    why: str
+
+
+class Weak(NamedTuple):
+    """A patch that some requests may pass by. `why`: in words, and what to do about it."""
+
+    patch: Patch
     why: str
 
 
@@ -47,6 +57,7 @@ class Plan:
     patches: tuple[Patch, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     open: frozenset[str] = frozenset()
+    weak: tuple[Weak, ...] = ()
 
 
 class Located(NamedTuple):
@@ -70,21 +81,43 @@ class Change:
 
 
 def plan(rules: Sequence[Action], found: Iterable[Located], sites: Sites, now_s: float) -> Plan:
-    """The patches of all findings, the worst finding's and the oldest one's first; at most MAX_PATCHES, those over it
-    are skipped. The same findings give the same plan, in whatever order they come."""
+    """The patches of all findings: of each provider the worst finding's and the oldest one's first, the providers in
+    turn, so that none of them crowds out another. At most MAX_PATCHES, those over it are skipped. The same findings
+    give the same plan, in whatever order they come."""
     ordered = sorted(found, key=_order)
-    patches: dict[tuple[str, str, str], Patch] = {}
+    asked: dict[_Key, tuple[Finding, Patch]] = {}
     skipped: list[Skipped] = []
     for located in ordered:
         for act in _acts(rules, located, sites, now_s):
             skipped += [Skipped(located.finding, act.rule.name, why) for why in act.why]
             for patch in act.patches:
-                if patch.key in patches or len(patches) < MAX_PATCHES:
-                    former = patches.setdefault(patch.key, patch)
-                    patches[patch.key] = max(former, patch, key=lambda one: one.until)
-                else:
-                    skipped.append(Skipped(located.finding, act.rule.name, _TOO_MANY))
-    return Plan(tuple(patches.values()), tuple(skipped), frozenset(one.finding.fingerprint for one in ordered))
+                finding, former = asked.get(patch.key, (located.finding, patch))
+                asked[patch.key] = finding, max(former, patch, key=lambda one: one.until)
+    taken = _in_turn(asked)
+    skipped += [Skipped(finding, patch.name, TOO_MANY) for finding, patch in taken[MAX_PATCHES:]]
+    patches = tuple(patch for _, patch in taken[:MAX_PATCHES])
+    known = frozenset(one.finding.fingerprint for one in ordered)
+    return Plan(patches, tuple(skipped), known, tuple(_weak(patches, sites)))
+
+
+_Key = tuple[str, str, str]
+
+
+def _in_turn(asked: Mapping[_Key, tuple[Finding, Patch]]) -> list[tuple[Finding, Patch]]:
+    """The first of each provider, then the second of each, ..."""
+    queues: dict[str, list[tuple[Finding, Patch]]] = {}
+    for one in asked.values():
+        queues.setdefault(one[0].provider, []).append(one)
+    return [one for turn in zip_longest(*queues.values()) for one in turn if one is not None]
+
+
+def _weak(patches: Iterable[Patch], sites: Sites) -> Iterator[Weak]:
+    """Patches that leave a way round, as far as the gateway's own configuration tells."""
+    for patch in patches:
+        gaps = [(path, gap) for path in patch.paths if (gap := sites.gap(patch.host, path)) is not None]
+        if gaps:
+            path, (name, reason) = gaps[0]
+            yield Weak(patch, _WAY_ROUND.format(name=name, reason=reason, path=path))
 
 
 def changes(before: Sequence[Patch], after: Plan, now_s: float) -> list[Change]:
@@ -230,19 +263,31 @@ def _paths(rule: Action, located: Located, host: str, sites: Sites) -> tuple[Seq
         if unusable:
             return (), [unusable]
         found = [str(path)]
-    why = {path: _unchecked(host, path, sites) for path in found}
+    why = {path: _unchecked(host, path, sites) or _unclear(path) for path in found}
     return sorted({path for path in found if not why[path]}), [reason for reasons in why.values() for reason in reasons]
+
+
+def _unclear(path: str) -> list[str]:
+    """Of a path that only the configuration's words are clear about."""
+    is_clear = path == "/" or not {"", "/"} & {*_forms(path)}
+    return [] if is_clear else [f"{path} is none that can be blocked"]
 
 
 def _unusable(path: str | None) -> str:
     """Why a finding's path is not blocked, "" if it may be."""
     if path is None:
         return "the finding names no path"
-    if folded(path) == "/":
+    forms = _forms(path)
+    if "/" in forms:
         return "the finding names no path but /: list it in paths to block the whole host"
-    if folded(path) == "" or len(path) > MAX_PATH_CHARACTERS or not path.isprintable():
+    if "" in forms or len(path) > MAX_PATH_CHARACTERS or not path.isprintable():
         return "the finding's path is none that can be blocked"
     return ""
+
+
+def _forms(path: str) -> tuple[str, str]:
+    """What an origin may take it for, and what the engine takes it for, which reads its spellings away once more."""
+    return folded(path), folded(normalised(path))
 
 
 def _unchecked(host: str, path: str, sites: Sites, only: Sequence[str] = ()) -> list[str]:
@@ -289,4 +334,8 @@ _QUERY = re.compile("[?#]")
 _PORT = re.compile(r":\d*\Z")
 _TITLE_CHARACTERS = 1000  # searched with an operator's expressions
 _NAME_CHARACTERS = 300
-_TOO_MANY = f"there are {MAX_PATCHES} patches already, which is the limit"
+_WAY_ROUND = (
+    "the gateway does not check GET {name} ({reason}): an origin that answers that as {path} can still be reached; "
+    "with protection.exclude_static: false for this site it is blocked"
+)
+TOO_MANY = f"there are {MAX_PATCHES} patches already, which is the limit"

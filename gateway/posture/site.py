@@ -9,6 +9,7 @@ from gateway.http.message import RequestHead
 from gateway.posture.action import is_address
 from gateway.protection.scope import Scope
 
+_EXTENSION = "css"  # a static one, unless the site names its own
 NOBODY = "0.0.0.0"  # no client's address, so that none is excluded
 
 
@@ -26,11 +27,26 @@ class OwnSites:
     def unchecked(self, host: str, path: str) -> str | None:
         """Why the gateway lets a GET of a path pass without asking anybody: `off`, `static`, `excluded`,
         `not_included`; `unreachable`: it does not let it pass. None = it asks."""
-        head = _head(host, path)
+        found = self._at(host, path)
+        return "unreachable" if found is None else found[1].bypass_reason(_head(host, path), NOBODY)
+
+    def gap(self, host: str, path: str) -> tuple[str, str] | None:
+        """(a name under a path that passes unchecked, why): a static file's, which some origins answer as the path
+        itself (`/login.php/x.css`). None without one."""
+        found = self._at(host, path)
+        if found is None:
+            return None
+        settings = found[0].protection
+        first = next(iter(settings.static_extensions or ()), _EXTENSION).lstrip(".")
+        name = f"{path.removesuffix('/')}/x.{first}"
+        reason = self.unchecked(host, name)
+        return (name, reason) if reason == "static" else None
+
+    def _at(self, host: str, path: str) -> tuple[Site, Scope] | None:
         for site, scope in self._sites:
             if _serves(site, host) and path.startswith(tuple(site.paths)):
-                return scope.bypass_reason(head, NOBODY)
-        return "unreachable"
+                return site, scope
+        return None
 
 
 def _head(host: str, path: str) -> RequestHead:

@@ -35,3 +35,13 @@ class Watcher:
 
     on_call: Callable[[Called], None] = lambda called: None
     on_wait: Callable[[str], None] = lambda sentence: None
+
+
+_SHORT_S = 1.0
+_PAUSE_MAX_S = 60.0
+
+
+def pause_s(took_s: float) -> float:
+    """After work that took so long, until it is done again: nine times as long, so that it takes a tenth of the time,
+    but at most a minute. Short work needs none."""
+    return 0.0 if took_s < _SHORT_S else min(9 * took_s, _PAUSE_MAX_S)

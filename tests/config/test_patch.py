@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from posture.patches import patch
 
 from gateway.config import parse_config
-from gateway.config.patch import MAX_PATCHES, Patch, parse_patches, patch_document, read_patches
+from gateway.config.patch import MAX_PATCHES, Patch, clear_path, parse_patches, patch_document, read_patches
+from gateway.engine.path import folded, normalised
 from gateway.errors import ConfigError
 
 WRITTEN = patch().model_dump(mode="json")
@@ -145,3 +149,39 @@ def test_actions_survive_a_dump() -> None:
 
     assert parse_config(config.dump(reveal_secrets=True)) == config
     assert config.posture.actions.rules[0].match.hosts == ("[2001:db8::1]",)
+
+
+CLOSING = ["/%252e%252e", "/a/%252e%252e/b", "/x%252f..%252f..", "/%252f", "/%3b", "/%2e", "/..", "/%252E%252e%255cx"]
+
+
+@pytest.mark.parametrize("path", CLOSING)
+def test_path_that_would_close_the_host_is_refused_in_the_file_and_in_the_configuration(path: str) -> None:
+    rule = {"name": "close", "do": "block_path", "paths": [path]}
+
+    assert "a path that names something, however often it is decoded; / for everything" in problem_of(paths=[path])
+    with pytest.raises(ConfigError, match="a path that names something"):
+        parse_config({"posture": {"actions": {"rules": [rule]}}})
+
+
+SPELLINGS = ["/", ".", "%25", "25", "2e", "%2e", "2f", "\\", "%5c", ";", "a", "%3b", "%20", "%00", ":"]
+
+
+@given(st.lists(st.sampled_from(SPELLINGS), max_size=12))
+def test_path_is_refused_where_the_engine_takes_it_for_none_or_for_everything(spelled: list[str]) -> None:
+    path = "/" + "".join(spelled)
+    is_clear = path == "/" or folded(normalised(path)) not in ("", "/")
+
+    try:
+        assert clear_path(path) == path
+    except ValueError:
+        assert not is_clear
+    else:
+        assert is_clear
+
+
+def test_pipe_in_the_place_of_the_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "patches.json"
+    os.mkfifo(pipe)
+
+    with pytest.raises(ConfigError, match=r"patches\.json: cannot be read: it is no regular file"):
+        read_patches(pipe)

@@ -60,6 +60,11 @@ def test_path_keeps_what_names_it(path: str, expected: str) -> None:
     assert folded(path) == expected
 
 
+@pytest.mark.parametrize("path", ["/admin::$DATA", "/admin%3a%3a$DATA", "/admin%253A$x/", "/admin. ::$D", "/:x/admin"])
+def test_stream_of_a_path_is_the_path_where_that_is_wanted(path: str) -> None:
+    assert folded(path, streams=True) == "/admin" != folded(path)
+
+
 @given(st.text("ab./;%25cF\\?# \0", max_size=30))
 def test_form_of_any_path_is_its_own_form_or_shorter(path: str) -> None:
     form = folded(path)

@@ -265,6 +265,41 @@ def test_patches_are_bounded_and_the_worst_findings_have_them() -> None:
     assert said(found) == [("close", f"there are {MAX_PATCHES} patches already, which is the limit")]
 
 
+def test_providers_take_turns_so_that_none_crowds_out_another() -> None:
+    many = [finding(asset=f"https://shop.example/c{number}", id=str(number)) for number in range(3 * MAX_PATCHES)]
+    few = [
+        finding(asset=f"https://shop.example/f{number}", severity="high", provider="embedded", id="leak")
+        for number in range(3)
+    ]
+
+    found = planned([action(match={"severity": "high"})], *many, *few)
+
+    assert len(found.patches) == MAX_PATCHES
+    assert [one.finding.provider for one in found.patches[:7]] == ["ddactic", "embedded"] * 3 + ["ddactic"]
+    assert len(found.skipped) == 2 * MAX_PATCHES + 3
+    assert {one.finding.provider for one in found.skipped} == {"ddactic"}
+
+
+def test_patch_that_a_static_name_passes_by_is_told_once_and_what_to_do() -> None:
+    rules = [action(paths=["/a.php", "/b"]), action(name="raise", do="raise_preset", match={"severity": "high"})]
+    located = [Located(finding(), None), Located(finding(severity="high"), None)]
+
+    (weak,) = plan(rules, located, SITES, NOW_S).weak
+
+    assert weak.patch.paths == ("/a.php", "/b")
+    assert weak.why == (
+        "the gateway does not check GET /a.php/x.css (static): an origin that answers that as /a.php can still be "
+        "reached; with protection.exclude_static: false for this site it is blocked"
+    )
+    assert plan(rules, located, own_sites(exclude_static=False), NOW_S).weak == ()
+
+
+def test_path_that_only_the_engine_takes_for_none_is_skipped() -> None:
+    rule = action().model_copy(update={"paths": ("/%25252525252e%25252525252e", "/%2525252e%2525252e")})
+
+    assert [why for _, why in said(planned([rule], finding()))] == ["/%25252e%25252e is none that can be blocked"]
+
+
 def test_text_of_a_finding_is_bounded_and_printable_in_a_patch() -> None:
     (made,) = planned([action()], finding(title="${HOME}\n" + "x" * 1000, id="\x1b[2J")).patches
 

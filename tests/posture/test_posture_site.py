@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from posture.patches import own_sites
 
@@ -49,6 +51,26 @@ def test_path_that_is_not_checked_is_told(path: str, why: str | None) -> None:
     )
 
     assert sites.unchecked("shop.example", path) == why
+
+
+@pytest.mark.parametrize(
+    ("path", "protection", "gap"),
+    [
+        ("/admin.php", {}, ("/admin.php/x.css", "static")),
+        ("/", {}, ("/x.css", "static")),
+        ("/admin/", {"static_extensions": [".dat", "css"]}, ("/admin/x.dat", "static")),
+        ("/admin", {"static_extensions": []}, None),
+        ("/admin", {"exclude_static": False}, None),
+    ],
+)
+def test_name_under_a_path_that_passes_as_a_static_file_is_told(
+    path: str, protection: dict[str, Any], gap: tuple[str, str] | None
+) -> None:
+    assert own_sites(**protection).gap("shop.example", path) == gap
+
+
+def test_host_that_no_site_serves_has_no_gap() -> None:
+    assert own_sites().gap("else.example", "/admin") is None
 
 
 def test_path_that_no_site_serves_is_told() -> None:

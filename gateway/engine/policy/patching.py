@@ -145,14 +145,18 @@ def _blocks(patches: Iterable[Patch]) -> Iterable[CompiledRule]:
 
 def _under(paths: Iterable[str]) -> Condition:
     """Holds for what is one of the paths or under one, by any of its names; and for a path that climbs or was cut,
-    which may be any (as in `condition`)."""
+    which may be any (as in `condition`). For nothing if none of the paths names anything: that would be everything."""
     blocked = sorted({folded(normalised(path)) for path in paths} - {""})
     if "/" in blocked:
         return lambda request: True
+    if not blocked:
+        return lambda request: False
     begins = re.compile(f"(?:{'|'.join(map(re.escape, blocked))})(?:/|\\Z)").match
 
     def holds(request: Request) -> bool:
         path = folded(request.raw_path)
-        return not path or begins(path) is not None or is_cut_path(request.target)
+        if not path or begins(path) is not None or is_cut_path(request.target):
+            return True
+        return ":" in path and begins(folded(request.raw_path, streams=True)) is not None
 
     return holds

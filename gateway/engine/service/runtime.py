@@ -4,7 +4,8 @@ The policy file and the lists that it names are looked at every WATCH_S. A chang
 thread, since a long list takes seconds, and taken over by one assignment between two calls. A broken one changes
 nothing: it is logged, counted, and said in `degraded`.
 
-The file of patches is looked at in the same way, and on top of that each patch is taken away when its time is over.
+The file of patches is looked at in the same way, by a task of its own; another one takes each patch away when its time
+is over. None of the three waits for another's file.
 
 What the files were is noted before they are read, so that a change meanwhile is seen the next time. A list that was not
 known before it was read counts as changed once for the same reason.
@@ -34,7 +35,7 @@ from gateway.engine.service.counts import Counts
 from gateway.engine.service.lookups import Lookups
 from gateway.engine.service.observer import DecisionObserver
 from gateway.engine.service.operator import Operator
-from gateway.engine.service.patches import Patches
+from gateway.engine.service.patches import Patches, Reader
 from gateway.engine.service.store_watch import StoreWatch
 from gateway.engine.session import Sessions
 from gateway.engine.store import Store, store_of
@@ -69,8 +70,10 @@ class EngineRuntime:
         self._clock = clock
         self._patch_file = patches
         self._loaded, self._seen = _load(engine, ())
-        self._patches = Patches(engine.patches or patches).at(clock())
+        self._reader = Reader()
+        self._patches = self._reader.read(Patches(engine.patches or patches)).at(clock())
         self._reloading = asyncio.Lock()  # a signal may come while a changed file is read
+        self._patching = asyncio.Lock()  # policy and patches are put together; nobody waits for a file in it
         self._policy_error = ""
         self._stack = AsyncExitStack()
         catalogue: Catalogue = load_catalogue()
@@ -102,7 +105,8 @@ class EngineRuntime:
         self._stack.push_async_callback(self.store.stop)
         await self.lookups.start()
         self._stack.push_async_callback(self.lookups.stop)
-        self._stack.push_async_callback(_end, asyncio.create_task(self._watch()))
+        for watch in (self._watch, self._watch_patches, self._end_patches):
+            self._stack.push_async_callback(_end, asyncio.create_task(watch()))
         if self.store.degraded_reason:
             log.warning("the engine's store is not reached", reason=self.store.degraded_reason)
         log.info("policy in force", source=self._loaded.source, rules=len(self._loaded.policy.rules))
@@ -167,56 +171,74 @@ class EngineRuntime:
     def _degraded(self) -> list[dict[str, str]]:
         found = [
             ("engine policy", self._policy_error),
-            ("engine patches", self._patches.error),
+            ("engine patches", self._patches.why_stale),
             ("engine store", self.store.degraded_reason),
             ("engine store capacity", self._store_watch.full_reason(time.time())),
         ]
         return [{"part": part, "reason": reason} for part, reason in found if reason]
 
     async def _take_over(self, engine: Engine, loaded: LoadedPolicy, seen: FileStates) -> None:
-        patches, judging = await asyncio.to_thread(self._patch, engine, loaded)
-        terms = _terms(engine, judging, self._secret)
+        patches = await asyncio.to_thread(self._reader.read, self._patches.of(engine.patches or self._patch_file))
+        terms = _terms(engine, loaded.policy, self._secret)
         await self.lookups.use(loaded.lists)
-        self.engine, self._loaded, self._seen, self.api.terms = engine, loaded, seen, terms
+        async with self._patching:
+            patches = patches.at(self._clock())
+            judging = await asyncio.to_thread(patched, loaded, patches.live)
+            self.engine, self._loaded, self._seen = engine, loaded, seen
+            self.api.terms = replace(terms, policy=judging)
+            self._note(patches)
         self._policy_error = ""
         self.metrics.engine_policy_last_reload_successful.values[()] = 1
-        self._use(patches)
 
-    def _patch(self, engine: Engine, loaded: LoadedPolicy) -> tuple[Patches, Judging]:
-        """The patches of now, and the policy with them."""
-        patches = self._patches.of(engine.patches or self._patch_file).at(self._clock())
-        return patches, patched(loaded, patches.live)
+    async def _use(self, find: Callable[[], Patches]) -> None:
+        """Take over what is found when it is our turn, as far as it is in force."""
+        async with self._patching:
+            patches = find().at(self._clock())
+            if patches.live != self._patches.live:
+                judging = await asyncio.to_thread(patched, self._loaded, patches.live)
+                self.api.terms = replace(self.api.terms, policy=judging)
+            self._note(patches)
 
-    def _use(self, patches: Patches) -> None:
+    def _note(self, patches: Patches) -> None:
         former, self._patches = self._patches, patches
         self._log_patches(former)
 
     def _log_patches(self, former: Patches) -> None:
         patches = self._patches
-        if patches.error and patches.error != former.error:
-            log.error("patches not read, the former ones stay in force", error=patches.error)
+        if patches.why_stale and patches.why_stale != former.why_stale:
+            log.error("patches not read, the former ones stay in force", error=patches.why_stale)
         if patches.live != former.live:
             names = sorted({patch.name for patch in patches.live})
             log.info("patches in force", file=patches.file, patches=len(patches.live), names=names)
 
     async def _watch(self) -> None:
         while True:
+            await asyncio.sleep(WATCH_S)
+            async with self._reloading:
+                await self._check_policy()
+
+    async def _watch_patches(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            await self._check_patches()
+
+    async def _end_patches(self) -> None:
+        while True:
             await asyncio.sleep(self._patches.ends_in(self._clock(), WATCH_S))
-            await self.check_files()
+            await self._use(lambda: self._patches)
 
     async def check_files(self) -> None:
-        """Read the policy again if its file or a list of it has changed, and the patches; end those whose time is over.
-        Calls are answered meanwhile."""
+        """End patches whose time is over; read them again if their file has changed, and the policy if its file or a
+        list of it has. Calls are answered meanwhile."""
+        await self._use(lambda: self._patches)
+        await self._check_patches()
         async with self._reloading:
-            await self._check_patches()
             await self._check_policy()
 
     async def _check_patches(self) -> None:
-        patches = await asyncio.to_thread(self._patches.at, self._clock())
-        if patches.live != self._patches.live:
-            judging = await asyncio.to_thread(patched, self._loaded, patches.live)
-            self.api.terms = replace(self.api.terms, policy=judging)
-        self._use(patches)
+        found = await asyncio.to_thread(self._reader.read, self._patches)
+        # Meanwhile another configuration may have named another file.
+        await self._use(lambda: found if found.file == self._patches.file else self._patches)
 
     async def _check_policy(self) -> None:
         seen = await asyncio.to_thread(_file_states, self.engine, self._loaded.files)

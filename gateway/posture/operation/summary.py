@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from gateway.posture.document import shown
@@ -19,14 +18,23 @@ _TEXT = 200
 def summary(store: Store) -> dict[str, Any]:
     """JSON-able and bounded whatever platforms say, the worst first. `sites`: open findings of each target by severity,
     and when the oldest was first seen; `total`: all of them, shown or not."""
-    found = store.current()
+    return store.remembered("summary", lambda: _summary(store))
+
+
+def _summary(store: Store) -> dict[str, Any]:
+    counts, found = store.remembered("counts", store.current_counts), store.current(limit=SHOWN_FINDINGS)
     targets = _targets(store, found)
+    severities = dict.fromkeys(SEVERITIES, 0)
+    for (_, severity), count in counts.items():
+        severities[severity] += count
     running = [scan for status in ("running", "queued") for scan in store.scans(status=status, limit=SHOWN_SCANS)[0]]
     return {
-        "total": len(found),
-        "severities": dict.fromkeys(SEVERITIES, 0) | Counter(finding.severity for finding in found),
-        "sites": _sites(found, targets)[:SHOWN_SITES],
-        "findings": [_row(*pair) for pair in zip(found[:SHOWN_FINDINGS], targets, strict=False)],
+        "total": sum(counts.values()),
+        "severities": severities,
+        "sites": [
+            {"site": _cut(one.site), **one.counts, "oldest": one.oldest} for one in store.current_sites(SHOWN_SITES)
+        ],
+        "findings": [_row(*pair) for pair in zip(found, targets, strict=True)],
         "scans": [
             {
                 "provider": scan.provider,
@@ -46,17 +54,6 @@ def _targets(store: Store, found: list[Finding]) -> list[str]:
     of_scan = {(finding.provider, finding.scan): finding for finding in found}
     targets = {key: store.target_of(finding) for key, finding in of_scan.items()}
     return [targets[finding.provider, finding.scan] or finding.asset for finding in found]
-
-
-def _sites(found: list[Finding], targets: list[str]) -> list[dict[str, Any]]:
-    sites: dict[str, dict[str, Any]] = {}
-    for finding, target in zip(found, targets, strict=True):
-        none: dict[str, int] = dict.fromkeys(SEVERITIES, 0)
-        new = {"site": _cut(target), **none, "oldest": finding.first_seen}
-        site = sites.setdefault(target.lower(), new)
-        site[finding.severity] += 1
-        site["oldest"] = min(filter(None, (site["oldest"], finding.first_seen)), default=None)
-    return sorted(sites.values(), key=lambda site: [-site[severity] for severity in SEVERITIES])
 
 
 def _row(finding: Finding, target: str) -> dict[str, Any]:

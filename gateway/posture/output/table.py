@@ -299,7 +299,9 @@ def _actions(document: Document) -> list[Part]:
     rows = [(*(one[key] for key in _DEED), one["finding"]["title"]) for one in document["actions"]]
     parts: list[Part] = [_table((*_DEED, "finding"), rows), _count(len(rows), document["total"], "action")]
     skipped = [(one["rule"], one["title"], one["why"]) for one in document["skipped"]]
-    return parts + ([_table(("rule", "finding", "why not"), skipped, "nothing is done about")] if skipped else [])
+    warned = [(one["rule"], one["host"], one["why"]) for one in document["warnings"]]
+    parts += [_table(("rule", "finding", "why not"), skipped, "nothing is done about")] if skipped else []
+    return parts + ([_table(("rule", "host", "why"), warned, "partly effective")] if warned else [])
 
 
 def _history(document: Document) -> list[Part]:

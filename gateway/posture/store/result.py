@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select, update
 
 from gateway.posture.document import MAX_ID
 from gateway.posture.finding import Finding
 from gateway.posture.scan import Scan
-from gateway.posture.severity import Severity, rank
+from gateway.posture.severity import SEVERITIES, Severity, rank
 from gateway.posture.store import series
 from gateway.posture.store.record import finding_of, finding_row, merged_finding, merged_scan, scan_of, scan_row
 from gateway.posture.store.series import State
 from gateway.posture.store.statement import insert, insert_or_update
-from gateway.posture.store.table import finding, scan
+from gateway.posture.store.table import change, finding, scan
+
+
+class OpenSite(NamedTuple):
+    """What is open at one site, which is a scan's target, or, where that is not known, an asset. oldest: when the first
+    of it was first seen."""
+
+    site: str
+    counts: Mapping[Severity, int]
+    oldest: str
 
 
 def put(connection: Connection, fresh: Scan, findings: Sequence[Finding], at: str) -> list[Finding]:
@@ -26,16 +36,34 @@ def put(connection: Connection, fresh: Scan, findings: Sequence[Finding], at: st
         raise ValueError("a finding of another scan")
     if (longest := max(len(id) for id in (fresh.id, *(each.id for each in findings)))) > MAX_ID:
         raise ValueError(f"an id has {longest} characters, at most {MAX_ID} are taken")
-    number = _put_scan(connection, fresh, at)
-    return _put_findings(connection, number, findings, at) if findings else []
+    number, is_changed = _put_scan(connection, fresh, at)
+    stored, are_changed = _put_findings(connection, number, findings, at) if findings else ([], False)
+    if is_changed or are_changed:
+        _count_change(connection)  # last, so that others wait for its row no longer than for the commit
+    return stored
 
 
-def _put_scan(connection: Connection, fresh: Scan, at: str) -> int:
-    """The scan's number. Its row stays locked, so that another process's reading of it waits for ours."""
+def version(connection: Connection) -> int:
+    """How often something changed."""
+    found = connection.execute(select(change.c.count).where(change.c.of == _RESULTS)).scalar_one_or_none()
+    return found or 0
+
+
+def _count_change(connection: Connection) -> None:
+    first = insert(connection, change).values(of=_RESULTS, count=1)
+    connection.execute(first.on_conflict_do_update(index_elements=["of"], set_={"count": change.c.count + 1}))
+
+
+_RESULTS = "results"
+
+
+def _put_scan(connection: Connection, fresh: Scan, at: str) -> tuple[int, bool]:
+    """(the scan's number, whether anything of it is new). Its row stays locked, so that another process's reading of it
+    waits for ours."""
     first = (
         insert(connection, scan).values(scan_row(fresh, at)).on_conflict_do_nothing(index_elements=["id", "provider"])
     )
-    connection.execute(first)
+    is_new = connection.execute(first.returning(scan.c.number)).first() is not None
     same = select(scan).where(scan.c.id == fresh.id, scan.c.provider == fresh.provider).with_for_update()
     row = connection.execute(same).mappings().one()
     known = scan_of(row)
@@ -43,10 +71,13 @@ def _put_scan(connection: Connection, fresh: Scan, at: str) -> int:
     if merged != known:
         changed = update(scan).where(scan.c.number == row["number"]).values(scan_row(merged, row["stored_at"]))
         connection.execute(changed)
-    return int(row["number"])
+    return int(row["number"]), is_new or merged != known
 
 
-def _put_findings(connection: Connection, number: int, findings: Iterable[Finding], at: str) -> list[Finding]:
+def _put_findings(
+    connection: Connection, number: int, findings: Iterable[Finding], at: str
+) -> tuple[list[Finding], bool]:
+    """(the findings as they are stored now, whether anything of them is new)"""
     rows = connection.execute(series.findings().where(finding.c.scan_number == number)).mappings()
     known = {row["id"]: finding_of(row) for row in rows}
     now: dict[str, Finding] = {}
@@ -57,7 +88,7 @@ def _put_findings(connection: Connection, number: int, findings: Iterable[Findin
     if changed:
         key, kept = ("scan_number", "id"), ("first_seen",)
         connection.execute(insert_or_update(connection, finding, key, kept), changed)
-    return list(now.values())
+    return list(now.values()), bool(changed)
 
 
 def one(connection: Connection, scan_id: str, provider: str | None) -> Scan | None:
@@ -99,16 +130,27 @@ def findings(
     return [finding_of(row) for row in connection.execute(query).mappings()]
 
 
-def current(connection: Connection, provider: str | None) -> list[Finding]:
-    shown = {}
-    for row in connection.execute(series.current_findings(provider)).mappings():
-        target = row["target"]
-        key = row["scan_provider"], target and target.lower(), row["fingerprint"]
-        if key not in shown:
-            told = finding_of(row)
-            shown[key] = replace(told, first_seen=row["earliest"], last_seen=told.first_seen)
-    newest_first = sorted(shown.values(), key=lambda each: each.first_seen or "", reverse=True)
-    return sorted(newest_first, key=lambda each: rank(each.severity))
+def current(
+    connection: Connection, provider: str | None, at_least: Severity | None, limit: int | None, oldest_first: bool
+) -> list[Finding]:
+    query = series.current_findings(provider, None if at_least is None else rank(at_least), limit, oldest_first)
+    found = []
+    for row in connection.execute(query).mappings():
+        told = finding_of(row)
+        found.append(replace(told, first_seen=row["earliest"], last_seen=told.first_seen))
+    return found
+
+
+def current_counts(connection: Connection) -> dict[tuple[str, Severity], int]:
+    rows = connection.execute(series.current_counts())
+    return {(row.provider, SEVERITIES[row.severity_rank]): row.total for row in rows}
+
+
+def current_sites(connection: Connection, limit: int) -> list[OpenSite]:
+    return [
+        OpenSite(row.site, {severity: getattr(row, severity) for severity in SEVERITIES}, row.oldest)
+        for row in connection.execute(series.current_sites(limit))
+    ]
 
 
 def target(connection: Connection, provider: str, scan_id: str) -> str | None:

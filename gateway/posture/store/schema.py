@@ -12,7 +12,7 @@ from gateway.errors import PostureStoreError
 from gateway.posture.store.database import Database, lock_schema
 from gateway.posture.store.failure import refused
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every revision in `migration/versions`, oldest first; the last one is what this version of the gateway works with."""
 VERSION_TABLE = "posture_version"
 

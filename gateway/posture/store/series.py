@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal_column, or_, select
 from sqlalchemy.sql.selectable import Subquery
 
+from gateway.posture.severity import SEVERITIES
+from gateway.posture.store.column import Words
 from gateway.posture.store.table import finding, scan
 
 State = Literal["new", "open", "gone"]
@@ -57,28 +59,85 @@ def _pairs(provider: str | None, scan_id: str | None) -> Subquery:
     return select(ranked.c.number, ranked.c.previous).where(chosen).subquery("pair")
 
 
-def current_findings(provider: str | None) -> Select[Any]:
-    """Findings of the latest completed scan of each series, and of scans that began after that one and still run.
+def current_findings(
+    provider: str | None = None, rank: int | None = None, limit: int | None = None, oldest_first: bool = False
+) -> Select[Any]:
+    """Findings of the latest completed scan of each series, and of scans that began after that one and still run. Of
+    several of one (provider, target, fingerprint) the newest scan's, and in it the worst.
 
-    Further columns: target, and `earliest`, when something with the fingerprint was first seen. The newest scan's come
-    first, and in it the worst: of several with the same fingerprint the first is the one to show.
+    rank: nothing milder. The worst come first, then those that were first seen last, or first. Further column:
+    `earliest`, when something with the fingerprint was first seen.
     """
-    latest = _latest()
-    other = finding.alias("other")
-    earliest = (
-        select(func.min(other.c.first_seen)).where(other.c.fingerprint == finding.c.fingerprint).scalar_subquery()
+    shown = _shown(provider, rank)
+    earliest = _earliest(shown.c.fingerprint)
+    query = (
+        select(*_COLUMNS, earliest.label("earliest"))
+        .select_from(shown)
+        .join(finding, and_(finding.c.scan_number == shown.c.scan_number, finding.c.id == shown.c.id))
+        .join(scan, scan.c.number == shown.c.scan_number)
+        .where(shown.c.place == 1)
     )
+    if rank is not None:
+        query = query.where(shown.c.severity_rank <= rank)
+    age: ColumnElement[Any] = literal_column("earliest") if oldest_first else literal_column("earliest").desc()
+    return query.order_by(shown.c.severity_rank, age, shown.c.scan_number.desc(), shown.c.id).limit(limit)
+
+
+def current_counts() -> Select[Any]:
+    """(provider, severity_rank, total) of the same."""
+    shown = _shown(None)
+    key = shown.c.provider, shown.c.severity_rank
+    return select(*key, func.count().label("total")).where(shown.c.place == 1).group_by(*key)
+
+
+def current_sites(limit: int) -> Select[Any]:
+    """(site, critical .. info, oldest) of the same, the site with most of the worst first."""
+    shown = _shown(None)
+    site = func.coalesce(func.nullif(shown.c.target, ""), shown.c.asset, type_=Words)
+    counts = [
+        func.sum(case((shown.c.severity_rank == rank, 1), else_=0)).label(severity)
+        for rank, severity in enumerate(SEVERITIES)
+    ]
+    oldest = func.min(_earliest(shown.c.fingerprint)).label("oldest")
+    return (
+        select(func.min(site, type_=Words).label("site"), *counts, oldest)
+        .where(shown.c.place == 1)
+        .group_by(func.lower(site))
+        .order_by(*(literal_column(severity).desc() for severity in SEVERITIES), literal_column("site"))
+        .limit(limit)
+    )
+
+
+def _earliest(fingerprint: ColumnElement[Any]) -> ColumnElement[Any]:
+    other = finding.alias("other")
+    return select(func.min(other.c.first_seen)).where(other.c.fingerprint == fingerprint).scalar_subquery()
+
+
+def _shown(provider: str | None, rank: int | None = None) -> Subquery:
+    """(scan_number, id, severity_rank, fingerprint, asset, provider, target, place) of what is open; `place` 1 is the
+    one of its fingerprint that counts. rank: only fingerprints that were ever so bad, which are found by an index."""
+    latest = _latest()
+    ever = finding.alias("ever")
+    wanted = of_scan(provider, None)
+    if rank is not None:
+        wanted.append(finding.c.fingerprint.in_(select(ever.c.fingerprint).where(ever.c.severity_rank <= rank)))
     runs_since = and_(
         scan.c.status.in_(("queued", "running")),
         or_(latest.c.number.is_(None), scan.c.began_s > latest.c.began_s),
     )
+    newest_first = (scan.c.began_s.desc(), scan.c.number.desc(), finding.c.severity_rank, finding.c.id)
+    same = (scan.c.provider, func.lower(scan.c.target), finding.c.fingerprint)
     return (
-        findings()
-        .add_columns(scan.c.target, earliest.label("earliest"))
+        select(
+            finding.c.scan_number, finding.c.id, finding.c.severity_rank, finding.c.fingerprint, finding.c.asset,
+            scan.c.provider, scan.c.target,
+            func.row_number().over(partition_by=same, order_by=newest_first).label("place"),
+        )
+        .join(scan, scan.c.number == finding.c.scan_number)
         .outerjoin(latest, latest.c.series == scan.c.series)
-        .where(or_(scan.c.number == latest.c.number, runs_since), *of_scan(provider, None))
-        .order_by(scan.c.began_s.desc(), scan.c.number.desc(), finding.c.severity_rank, finding.c.id)
-    )
+        .where(or_(scan.c.number == latest.c.number, runs_since), *wanted)
+        .subquery("shown")
+    )  # fmt: skip
 
 
 def _latest() -> Subquery:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, Self, cast
 
 from gateway.errors import PostureStoreError
 from gateway.posture.event import Event
@@ -17,8 +17,18 @@ from gateway.posture.store.address import parse_address
 from gateway.posture.store.database import Database, Result, Work
 from gateway.posture.store.failure import value_refused
 from gateway.posture.store.outbox import Notice
+from gateway.posture.store.result import OpenSite
 from gateway.posture.store.schema import prepare
 from gateway.posture.store.series import State
+from gateway.posture.watching import pause_s
+
+
+class _Remembered(NamedTuple):
+    """until_s: monotonic, before which it is not read again."""
+
+    version: int
+    value: Any
+    until_s: float
 
 
 class Store:
@@ -34,6 +44,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         """Use `open`."""
         self._database = database
+        self._memory: dict[str, _Remembered] = {}
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -105,8 +116,16 @@ class Store:
         """
         return self._database.read(lambda connection: result.findings(connection, provider, scan, at_least, state))
 
-    def current(self, *, provider: str | None = None) -> list[Finding]:
-        """What is open now; in the order of `findings`.
+    def current(
+        self,
+        *,
+        provider: str | None = None,
+        at_least: Severity | None = None,
+        limit: int | None = None,
+        oldest_first: bool = False,
+    ) -> list[Finding]:
+        """What is open now, at most `limit`; in the order of `findings`, or of equally bad ones those that were first
+        seen first.
 
         That is the findings of the latest completed scan of each series (as in `findings`), and of its scans that began
         after that one and are not over: some platforms tell findings earlier. One for each (provider, target,
@@ -114,7 +133,33 @@ class Store:
         its last_seen when this scan told it. A scan began at
         started_at, else created_at, else when it was first stored.
         """
-        return self._database.read(lambda connection: result.current(connection, provider))
+        return self._database.read(
+            lambda connection: result.current(connection, provider, at_least, limit, oldest_first)
+        )
+
+    def current_counts(self) -> dict[tuple[str, Severity], int]:
+        """(provider, severity) -> how many of `current` there are, where there are any."""
+        return self._database.read(result.current_counts)
+
+    def current_sites(self, limit: int) -> list[OpenSite]:
+        """`current` by site, those with the most of the worst first."""
+        return self._database.read(lambda connection: result.current_sites(connection, limit))
+
+    def version(self) -> int:
+        """Another one after every change of scans and findings, whoever made it. One row is read."""
+        return self._database.read(result.version)
+
+    def remembered(self, name: str, read: Callable[[], Result]) -> Result:
+        """What `read` gave when it was asked under this name the last time; it is asked again after a change. One that
+        takes long is asked again after a pause."""
+        version, began_s = self.version(), time.monotonic()
+        former = self._memory.get(name)
+        if former is not None and (former.version == version or began_s < former.until_s):
+            return cast(Result, former.value)
+        value = read()
+        ended_s = time.monotonic()
+        self._memory[name] = _Remembered(version, value, ended_s + pause_s(ended_s - began_s))
+        return value
 
     def target_of(self, finding: Finding) -> str | None:
         """The target of the finding's scan."""

@@ -74,6 +74,14 @@ finding = Table(
     Index("finding_by_severity", "severity_rank", "first_seen"),
 )
 
+# One row, of "results": counted up by each transaction that changes scans or findings.
+change = Table(
+    "change",
+    metadata,
+    Column("of", String(16), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+
 # arrival: Unix nanoseconds, by which events are ordered; of one batch each has its own.
 event = Table(
     "event",

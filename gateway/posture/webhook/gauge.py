@@ -27,7 +27,7 @@ class Standing:
 
 def read_standing(store: Store, providers: tuple[str, ...]) -> Standing:
     """Blocks. providers: those that are configured, for zeros before the first finding. Raises PostureStoreError."""
-    counted = Counter((finding.provider, finding.severity) for finding in store.current())
+    counted = Counter(store.remembered("counts", store.current_counts))
     known = sorted({*providers, *(provider for provider, _ in counted)})
     findings: dict[tuple[str, ...], float] = {
         (provider, severity): counted[provider, severity] for provider in known for severity in SEVERITIES

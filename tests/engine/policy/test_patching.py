@@ -91,6 +91,25 @@ def test_no_spelling_of_a_path_passes_by(path: str) -> None:
     assert verdict(patched(loaded(ALLOW_ALL), [patch()]), Request=path) == Verdict("block", "patch-close")
 
 
+@pytest.mark.parametrize("path", ["/admin::$DATA", "/admin%3a%3a$DATA", "/admin:x/y", "/admin%253a:$DATA"])
+def test_stream_of_a_windows_file_is_the_file(path: str) -> None:
+    assert verdict(patched(loaded(ALLOW_ALL), [patch()]), Request=path) == Verdict("block", "patch-close")
+
+
+def test_colon_in_the_path_of_a_patch_is_a_letter() -> None:
+    judging = patched(loaded(ALLOW_ALL), [patch(paths=("/users:delete",))])
+
+    named = [verdict(judging, Request=path).rule for path in ("/users:delete", "/users", "/users:add")]
+    assert named == ["patch-close", "all", "all"]
+
+
+def test_path_that_names_nothing_blocks_nothing() -> None:
+    """The configuration and the file refuse such a path; the engine does not rely on it."""
+    nothing = patch().model_copy(update={"paths": ("/%252e%252e",)})
+
+    assert verdict(patched(loaded(ALLOW_ALL), [nothing]), Request="/any/where") == Verdict("allow", "all")
+
+
 @pytest.mark.parametrize("blocked", ["/Admin/", "//admin", "/%61dmin", "/admin/.", "/x/../admin"])
 def test_path_of_a_patch_may_be_spelled_in_any_way(blocked: str) -> None:
     assert verdict(patched(loaded(ALLOW_ALL), [patch(paths=(blocked,))]), Request="/admin").action == "block"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +20,21 @@ from posture.patches import NOW_S, patch
 from processes import free_port, until
 
 from gateway.config import Engine, parse_config
+from gateway.config.change import FileState, file_state
 from gateway.config.patch import Patch
 from gateway.engine.answer import Answer
 from gateway.engine.api import Call
 from gateway.engine.service import EnginePart
+from gateway.engine.service import patches as patches_module
 from gateway.engine.service import runtime as runtime_module
-from gateway.engine.service.patches import Patches
+from gateway.engine.service.patches import Patches, Reader
 from gateway.engine.service.runtime import EngineRuntime
 from gateway.engine.wire import JSON
 from gateway.posture.moment import iso
 from gateway.posture.patch_file import write_patches
 
 BROWSER = {field: value for field, value in BROWSER_REQUESTS["chrome navigates"].items() if value != ""}
+ALLOW_ALL = "preset: none\nrules: [{name: all, action: allow}]"
 LATER = iso(NOW_S + 10 * 365 * 86_400)
 
 
@@ -209,6 +214,85 @@ async def test_operators_see_what_is_in_force(patched: Patched) -> None:
     status = patched.runtime._status()["patches"]
 
     assert status == {"file": str(patched.file), "in_force": [patch().model_dump(mode="json")], "error": None}
+
+
+async def test_patch_ends_though_a_pipe_has_taken_the_place_of_its_file(patched: Patched) -> None:
+    await patched.write(patch(until=iso(NOW_S + 10)))
+    patched.file.unlink()
+    os.mkfifo(patched.file)
+
+    await patched.runtime.check_files()
+    assert await patched.decision() == (403, "patch-close")
+    assert patched.degraded() == [f"engine patches: {patched.file}: cannot be read: it is no regular file"]
+
+    patched.clock.now_s += 10
+    await patched.runtime.check_files()
+    assert await patched.decision() == (200, "default")
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Set: the disk answers. Otherwise a look at the file of patches does not return."""
+    answers = threading.Event()
+    answers.set()
+
+    def hanging(file: str) -> FileState | None:
+        answers.wait()
+        return file_state(file)
+
+    monkeypatch.setattr(patches_module, "file_state", hanging)
+    monkeypatch.setattr(patches_module, "READ_S", 0.01)
+    yield answers
+    answers.set()
+
+
+async def test_disk_that_hangs_holds_up_neither_the_end_of_a_patch_nor_a_policy(
+    disk: threading.Event, tmp_path: Path
+) -> None:
+    engine_alone = Patched(tmp_path)
+    await engine_alone.write(patch(until=iso(NOW_S + 10)), patch(name="longer", paths=("/b",)))
+    disk.clear()
+
+    await within(engine_alone.runtime.check_files(), "a look")
+    assert engine_alone.degraded() == [f"engine patches: {engine_alone.file}: reading it does not end"]
+    engine_alone.clock.now_s += 10
+    await within(engine_alone.runtime.check_files(), "a look")
+    assert await engine_alone.decision() == (200, "default")
+
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(ALLOW_ALL)
+    await within(engine_alone.runtime.reload(engine(str(engine_alone.file), policy=str(policy))), "the reload")
+    assert [await engine_alone.decision(path) for path in ("/admin", "/b")] == [(200, "all"), (403, "patch-longer")]
+
+    disk.set()
+    write_patches(engine_alone.file, (patch(name="new"),))
+
+    async def is_read() -> bool:
+        await engine_alone.runtime.check_files()
+        return await engine_alone.decision() == (403, "patch-new")
+
+    await until(is_read, "the file")
+    assert engine_alone.degraded() == []
+
+
+async def test_engine_starts_and_drains_though_the_disk_hangs(disk: threading.Event, tmp_path: Path) -> None:
+    disk.clear()
+
+    started = Patched(tmp_path)
+    await within(started.runtime.start(), "the start")
+    assert await started.decision() == (200, "default")
+    await within(started.runtime.stop(), "the drain")
+
+
+def test_one_reading_waits_for_the_disk_however_often_it_is_asked(disk: threading.Event, tmp_path: Path) -> None:
+    reader, file = Reader(), str(tmp_path / "patches.json")
+    former = set(threading.enumerate())
+    disk.clear()
+
+    found = [reader.read(Patches(file)) for _ in range(5)]
+
+    assert [one.hangs for one in found] == [True] * 5
+    assert len(set(threading.enumerate()) - former) == 1
 
 
 def test_pause_lasts_until_the_first_patch_ends() -> None:

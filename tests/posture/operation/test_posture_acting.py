@@ -17,7 +17,7 @@ from engine.browser_requests import BROWSER_REQUESTS
 from posture.patches import NOW_S, SEEN, action, finding, own_sites, patch
 
 from gateway.config import parse_config
-from gateway.config.patch import read_patches
+from gateway.config.patch import MAX_PATCHES, read_patches
 from gateway.config.posture import Action, Posture
 from gateway.engine.answer import Answer
 from gateway.engine.api import Call
@@ -26,6 +26,7 @@ from gateway.engine.wire import JSON
 from gateway.errors import PostureStoreError
 from gateway.posture.finding import Finding
 from gateway.posture.moment import iso
+from gateway.posture.operation import acting
 from gateway.posture.operation.acting import Acting, apply
 from gateway.posture.patch_file import write_patches
 from gateway.posture.scan import Scan
@@ -64,6 +65,7 @@ class Loop:
         self.posture = posture(*rules)
         self.log = Lines()
         self.state = Acting()
+        self.sites = own_sites(exclude_static=False)
         self.now_s = NOW_S
         self._scans = 0
 
@@ -78,7 +80,7 @@ class Loop:
 
     async def round(self) -> list[tuple[str, str]]:
         """What was said."""
-        await apply(self.store, self.posture, own_sites(), self.file, self.log, self.now_s, self.state)
+        await apply(self.store, self.posture, self.sites, self.file, self.log, self.now_s, self.state)
         return self.log.messages()
 
     def records(self) -> list[tuple[str, str, str]]:
@@ -237,11 +239,115 @@ async def test_store_is_asked_in_another_thread(loop: Loop, monkeypatch: pytest.
     threads: list[threading.Thread] = []
     current = Store.current
 
-    def asked(self: Store) -> list[Finding]:
+    def asked(self: Store, **wanted: Any) -> list[Finding]:
         threads.append(threading.current_thread())
-        return current(self)
+        return current(self, **wanted)
 
     monkeypatch.setattr(Store, "current", asked)
     await loop.round()
 
     assert threads and threading.main_thread() not in threads
+
+
+async def test_static_name_under_a_path_passes_by_is_said_once_and_is_blocked_where_static_files_are_checked(
+    loop: Loop,
+) -> None:
+    loop.scanned(finding(asset="https://shop.example/admin.php"))
+    loop.sites = own_sites()
+    started, (message, why) = await loop.round()
+
+    assert (started[0], message) == ("patch started", "patch is partly effective")
+    assert why.startswith("the gateway does not check GET /admin.php/x.css (static)")
+    assert "protection.exclude_static: false" in why
+    assert await loop.round() == []
+    assert loop.sites.unchecked("shop.example", "/admin.php/x.css") == "static"
+
+    loop.sites = own_sites(exclude_static=False)
+    assert await loop.round() == []
+    assert loop.sites.unchecked("shop.example", "/admin.php/x.css") is None
+    assert [await engine_says(loop, path) for path in ("/admin.php/x.css", "/x.css")] == [403, 200]
+
+
+async def engine_says(loop: Loop, path: str) -> int:
+    """What an engine with the loop's file answers the gateway that asks."""
+    engine = parse_config({"engine": {"patches": str(loop.file), "crawlers": {"dns": False, "agents": []}}}).engine
+    runtime = EngineRuntime(engine, supervised=True, trusted=True, clock=lambda: loop.now_s)
+    answer = runtime.api.respond(Call(orjson.dumps({**BROWSER, "Host": "shop.example", "Request": path}), JSON))
+    return (answer if isinstance(answer, Answer) else await answer).status
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """How findings were asked for."""
+    questions: list[dict[str, Any]] = []
+    current = Store.current
+
+    def noted(self: Store, **wanted: Any) -> list[Finding]:
+        questions.append(wanted)
+        return current(self, **wanted)
+
+    monkeypatch.setattr(Store, "current", noted)
+    return questions
+
+
+async def test_findings_are_read_again_only_when_something_may_be_different(
+    loop: Loop, asked: list[dict[str, Any]]
+) -> None:
+    async def is_read() -> bool:
+        asked.clear()
+        await loop.round()
+        return bool(asked)
+
+    loop.scanned(finding())
+    assert [await is_read(), await is_read()] == [True, False]
+    loop.scanned(finding(), finding(id="2", asset="https://shop.example/b"))
+    assert [await is_read(), await is_read()] == [True, False]
+    loop.posture = posture(action(), action(name="more"))
+    assert [await is_read(), await is_read()] == [True, False]
+    loop.sites = own_sites()
+    assert [await is_read(), await is_read()] == [True, False]
+    loop.file.write_text("")
+    assert [await is_read(), await is_read()] == [True, False]
+    loop.now_s += 86_400
+    assert [await is_read(), await is_read()] == [True, False]
+
+
+async def test_only_findings_that_a_rule_may_be_for_are_read(loop: Loop, asked: list[dict[str, Any]]) -> None:
+    loop.posture = posture(
+        action(match={"severity": "high", "providers": ["ddactic"]}),
+        action(name="more", match={"severity": "medium", "providers": ["ddactic", "embedded"]}),
+    )
+
+    await loop.round()
+
+    assert [(one["provider"], one["at_least"]) for one in asked] == [("ddactic", "medium"), ("embedded", "medium")]
+
+
+async def test_provider_with_more_findings_than_are_looked_at_is_said(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acting, "MAX_FINDINGS", 2)
+    loop.scanned(*(finding(id=str(number), asset=f"https://shop.example/{number}") for number in range(3)))
+
+    said = await loop.round()
+
+    assert [message for message, _ in said] == ["patch started", "patch started", "too many findings"]
+    assert said[2][1].startswith("ddactic has over 2 open findings")
+    assert await loop.round() == []
+
+
+async def test_thousands_of_findings_without_a_patch_are_counted_in_one_line(loop: Loop) -> None:
+    loop.scanned(*(finding(id=str(number), asset=f"https://shop.example/{number}") for number in range(300)))
+
+    await apply(loop.store, loop.posture, loop.sites, loop.file, loop.log, loop.now_s, loop.state)
+
+    (line,) = [fields for level, _, fields in loop.log.lines if level == "warning"]
+    assert (line["what"], line["count"]) == ("no patch for a finding", 300 - MAX_PATCHES)
+
+
+async def test_findings_without_a_patch_for_reasons_of_their_own_are_said_one_by_one_up_to_ten(loop: Loop) -> None:
+    loop.scanned(*(finding(id=str(number), asset=f"host{number}.example") for number in range(30)))
+
+    said = [message for message, _ in await loop.round()]
+
+    assert said == ["no patch for a finding"] * 10 + ["more of the same"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from posture.store.sample import AT, LATER, a_finding, a_scan
 
+from gateway.posture.severity import Severity
 from gateway.posture.store import Store
 
 
@@ -116,3 +118,77 @@ def test_current_lists_the_worst_first_then_the_newest(store: Store) -> None:
     store.put_result(a_scan(), [a_finding("a", severity="low", title="a"), a_finding("b", title="b")], AT)
     store.put_result(a_scan(), [a_finding("c", title="c"), a_finding("d", severity="info", title="d")], LATER)
     assert [each.id for each in store.current()] == ["c", "b", "a", "d"]
+
+
+def test_current_is_narrowed_by_the_severity_that_the_newest_scan_says(store: Store) -> None:
+    def told(number: int, severity: Severity, **scan: Any) -> None:
+        found = [a_finding(f"{number}{name}", f"s{number}", title=name, severity=severity) for name in "ab"]
+        store.put_result(a_scan(f"s{number}", **scan), found, f"2025-01-0{number}T12:00:00Z")
+
+    told(1, "critical", completed_at="2025-01-01T12:00:00Z")
+    assert [each.id for each in store.current(at_least="high")] == ["1a", "1b"]
+    told(2, "low", started_at="2025-12-18T00:00:00Z", completed_at=None, status="running")
+    assert store.current(at_least="high") == []
+    assert [each.id for each in store.current(at_least="low")] == ["2a", "2b"]
+    assert store.current_counts() == {("ddactic", "low"): 2}
+
+
+def test_current_is_cut_at_the_milder_and_the_older_or_the_newer(store: Store) -> None:
+    store.put_result(a_scan(), [a_finding("a", severity="low", title="a"), a_finding("b", title="b")], AT)
+    store.put_result(a_scan(), [a_finding("c", title="c")], LATER)
+
+    assert [each.id for each in store.current(limit=2)] == ["c", "b"]
+    assert [each.id for each in store.current(limit=2, oldest_first=True)] == ["b", "c"]
+    assert store.current(limit=0) == []
+
+
+def test_counts_and_sites_are_those_of_what_is_current(store: Store) -> None:
+    put(store, 1, "ab")
+    put(store, 2, "b")
+    put(store, 3, "bc", type="full", target="EXAMPLE.com")
+    put(store, 4, "d", target="other.example")
+    put(store, 5, "e", target=None, provider="cypersecurity")
+
+    assert store.current_counts() == Counter((each.provider, each.severity) for each in store.current())
+    assert sum(store.current_counts().values()) == 4
+    sites = [(one.site, one.counts["critical"], one.oldest) for one in store.current_sites(10)]
+    assert sites == [
+        ("EXAMPLE.com", 2, "2025-01-01T12:00:00Z"),
+        ("192.0.2.1", 1, "2025-01-05T12:00:00Z"),
+        ("other.example", 1, "2025-01-04T12:00:00Z"),
+    ]
+    assert [one.site for one in store.current_sites(1)] == ["EXAMPLE.com"]
+
+
+def test_empty_store_has_no_counts_and_no_sites(store: Store) -> None:
+    assert (store.current_counts(), store.current_sites(10), store.version()) == ({}, [], 0)
+
+
+def test_version_changes_when_a_scan_or_a_finding_does_and_only_then(store: Store) -> None:
+    seen = [store.version()]
+    for scan, found in (
+        (a_scan(), []),
+        (a_scan(), [a_finding()]),
+        (a_scan(), [a_finding(title="other")]),
+        (a_scan(risk_score=9.9), [a_finding(title="other")]),
+    ):
+        store.put_result(scan, found)
+        seen.append(store.version())
+        store.put_result(scan, found)
+        assert store.version() == seen[-1]
+    assert seen == sorted(set(seen))
+
+
+def test_version_is_that_of_all_processes(store: Store, empty_url: str) -> None:
+    with Store.open(empty_url) as other:
+        before = store.version()
+        other.put_result(a_scan())
+        assert store.version() != before
+
+
+def test_what_is_remembered_is_read_again_after_a_change(store: Store) -> None:
+    answers = iter("abc")
+    assert [store.remembered("x", lambda: next(answers)) for _ in range(2)] == ["a", "a"]
+    store.put_result(a_scan())
+    assert [store.remembered("x", lambda: next(answers)) for _ in range(2)] == ["b", "b"]
+    assert store.remembered("y", lambda: "other") == "other"

@@ -24,6 +24,9 @@ STATEMENTS: dict[str, sa.Select[Any]] = {
     "open": series.findings_in_state("open", None, None),
     "gone": series.findings_in_state("gone", None, None),
     "current": series.current_findings(None),
+    "current critical": series.current_findings("ddactic", 0, 100, oldest_first=True),
+    "counts": series.current_counts(),
+    "sites": series.current_sites(10),
 }
 
 
