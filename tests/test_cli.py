@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import socket
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 import yaml
 
 from gateway.__main__ import main
+from gateway.cli import app
+from gateway.cli.group import command_of
 from gateway.replay import read_policy, rule_rows
 
 VALID = """\
@@ -267,3 +270,65 @@ def test_package_data_covers_every_file_beside_the_code() -> None:
     files = [path for path in (root / "gateway").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     others = [path for path in files if path.suffix != ".py"]
     assert [str(path) for path in others if not any(fnmatch.fnmatch(path.name, one) for one in patterns)] == []
+
+
+# --- the way in -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "who"),
+    [
+        (["version"], "gateway"), (["schema"], "gateway"), (["--help"], "gateway"), (["posture", "--help"], "error"),
+        (["posture", "dns", "--help"], "error"),
+    ],
+)  # fmt: skip
+def test_stdout_that_nobody_reads_is_one_line_and_exit_code_1(arguments, who):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "gateway", *arguments]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, f"{who}: stdout is closed: nobody reads the rest\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (["version"], 130, "gateway: interrupted\n"), ([], 130, "gateway: interrupted\n"),
+        (["posture", "findings"], 1, "error: interrupted\n"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("module", ["typer", "gateway.errors", "gateway.cli"])
+def test_ctrl_c_while_modules_are_loaded_is_one_line(arguments, code, line, module):
+    interrupting = f"""
+import sys
+from gateway.__main__ import main
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+
+for name in [one for one in sys.modules if one == {module!r}]:
+    del sys.modules[name]
+sys.meta_path.insert(0, Interrupting())
+sys.exit(main({arguments!r}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", interrupting], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", line)
+
+
+def test_command_that_is_typed_is_the_only_one_that_is_made():
+    group = command_of(app)
+    assert group.get_command(None, "version").name == "version"
+    posture = group.get_command(None, "posture")
+    assert list(group.commands) == ["version", "posture"] and list(posture.commands) == []
+    assert posture.get_command(None, "dns").get_command(None, "list").name == "list"
+    assert group.get_command(None, "absent") is None
+
+
+def test_command_that_is_mistyped_is_told_the_nearest(capsys):
+    assert main(["postur"]) == 2
+    assert capsys.readouterr().err == "gateway: No such command 'postur'. Did you mean 'posture'?\n"

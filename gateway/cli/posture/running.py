@@ -68,6 +68,8 @@ def carry_out(typed: Typed, kind: Kind, work: Callable[[Desk], Awaitable[Done | 
     try:
         done = asyncio.run(_work(typed, work))
         _print(typed.format, kind, done.document)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise PostureError(str(error)) from None
     except KeyboardInterrupt:
