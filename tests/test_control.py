@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import orjson
 import pytest
@@ -12,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import control
+from gateway.config import Config
 from gateway.control import Channel
 from gateway.errors import ChannelClosed, ChannelError, ChannelProtocolError, ChannelTimeout
+from gateway.metrics import Metrics
 
 
 @pytest.fixture
@@ -71,8 +74,60 @@ async def test_own_message_over_the_limit_refused_unsent(
     assert await channel_bytes(theirs) == framed(b'{"type":"drain"}')
 
 
+async def test_own_message_that_is_no_json_refused_unsent(pair: tuple[Channel, socket.socket]) -> None:
+    channel, theirs = pair
+    with pytest.raises(ChannelProtocolError, match="no JSON: str is not valid UTF-8"):
+        await channel.send({"type": "report", "status": {"id": "\ud800"}})
+    await channel.send({"type": "drain"})
+    assert await channel_bytes(theirs) == framed(b'{"type":"drain"}')
+
+
+class OddPart:
+    """Reports what the test says."""
+
+    def __init__(self) -> None:
+        self.shown: Any = None
+        self.reason = "why"
+
+    async def start(self, config: Config, process: dict[str, Any]) -> None:
+        """At once."""
+
+    async def reload(self, config: Config) -> None:
+        """At once."""
+
+    def reopen_logs(self) -> None:
+        """It has none."""
+
+    async def drain(self) -> None:
+        """At once."""
+
+    def report(self) -> tuple[dict[str, Any], list[dict[str, str]]]:
+        return dict(Metrics().take()), [{"part": "test", "reason": self.reason}]
+
+    def status(self) -> dict[str, Any] | None:
+        return {"shown": self.shown}
+
+
+async def test_report_that_cannot_be_sent_goes_without_its_status_and_is_logged_once(
+    pair: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel, theirs = pair
+    monkeypatch.setattr(control, "MAX_MESSAGE_BYTES", 2000)
+    part = OddPart()
+    child = control._Child(part, channel, asyncio.Event())
+    sent: list[Any] = []
+    said = [("\ud800", "why"), ("x" * 2000, "why"), ("a", "\ud800"), ("a", "why"), ("\ud800", "")]
+    for part.shown, part.reason in said:
+        await child._report(None)
+        message = orjson.loads((await channel_bytes(theirs))[4:])
+        assert message["metrics"] == Metrics().take()
+        sent.append((message["status"], [one["reason"] for one in message["degraded"]]))
+    assert sent == [(None, ["why"]), (None, ["why"]), (None, []), ({"shown": "a"}, ["why"]), (None, [""])]
+    assert [record.message for record in caplog.records] == ["a report cannot be sent whole"] * 2
+
+
 async def channel_bytes(sock: socket.socket) -> bytes:
-    return await asyncio.get_running_loop().sock_recv(sock, 1000)
+    return await asyncio.get_running_loop().sock_recv(sock, 10_000)
 
 
 @given(st.binary(max_size=200))

@@ -106,7 +106,17 @@ def test_json_event_with_fields_is_one_object_per_line(stderr: Captured) -> None
 def test_json_field_without_a_json_form_does_not_lose_the_event(stderr: Captured) -> None:
     logs.setup("info", "json", "worker-0")
     logs.get("origin").error("odd", text="\ud800", number=2**80)
-    assert "odd" in json.loads(stderr.getvalue())["event"]
+    line = json.loads(stderr.getvalue())
+    assert (line["event"], line["text"], line["number"]) == ("odd", "\\ud800", str(2**80))
+
+
+def test_json_field_without_a_json_form_leaves_the_others_as_they_are(stderr: Captured) -> None:
+    logs.setup("info", "json", "worker-0")
+    logs.get("origin").error("odd", text="a\ud800", failures=5, path=Path("/x"), names={1: "a"}, bad=["\ud800"])
+    line = json.loads(stderr.getvalue())
+    assert line["level"] == "error" and line["process"] == "worker-0"
+    assert line["text"] == "a\\ud800" and line["bad"] == "['\\ud800']"
+    assert (line["failures"], line["path"], line["names"]) == (5, "/x", {"1": "a"})
 
 
 def test_console_event_with_control_characters_stays_one_harmless_line(stderr: Captured) -> None:

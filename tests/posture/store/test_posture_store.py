@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from posture.store.postgresql_server import PostgresqlServer
 from posture.store.sample import AT, LATER, a_finding, a_scan, an_event
 
 from gateway.errors import PostureStoreError
+from gateway.posture.document import MAX_ID
 from gateway.posture.finding import Remediation
 from gateway.posture.scan import Counts
-from gateway.posture.store import Notice, Store
+from gateway.posture.store import Notice, Store, ValueRefused
 
 RAW = {
     "z": 1,
@@ -267,3 +270,36 @@ def test_action_records_are_listed_newest_first(store: Store) -> None:
     store.add_action_records([])
     store.add_action_records([{"n": 3, "z": None}])
     assert store.action_records(2) == [{"n": 3, "z": None}, {"n": 2}]
+
+
+def test_events_of_one_provider_or_of_all_but_some(store: Store) -> None:
+    events = [an_event(number, provider=name) for number, name in enumerate(["ddactic", "cypersecurity"] * 3)]
+    store.put_events(events)
+    assert store.unhandled_events(2, provider="cypersecurity") == events[1:4:2]
+    assert store.unhandled_events(9, without=["cypersecurity", "embedded"]) == events[::2]
+    assert store.unhandled_events(9, without=[]) == events
+
+
+def test_many_events_handled_together(store: Store) -> None:
+    events = [an_event(number) for number in range(1203)]
+    store.put_events(events)
+    store.events_handled([event.id for event in events[:1201]], "why")
+    store.events_handled([])
+    assert store.unhandled_events(9) == events[1201:]
+
+
+@pytest.mark.parametrize("length", [MAX_ID + 1, 1_000_000])
+def test_id_that_is_too_long_refused_and_nothing_stored(store: Store, length: int) -> None:
+    with pytest.raises(ValueRefused, match=f"an id has {length} characters, at most 200"):
+        store.put_result(a_scan("s" * length))
+    with pytest.raises(ValueRefused, match=f"an id has {length} characters, at most 200"):
+        store.put_result(a_scan(), [a_finding(), a_finding("f" * length)])
+    assert store.scans() == ([], 0)
+    store.put_result(a_scan("\x00" * MAX_ID), [a_finding("\U0001f512" * MAX_ID, "\x00" * MAX_ID)])
+
+
+def test_event_that_the_database_does_not_take_is_the_value_s_fault(postgresql: PostgresqlServer) -> None:
+    with Store.open(postgresql.database()) as store:
+        with pytest.raises(ValueRefused, match="index row"):
+            store.put_events([an_event(1), an_event(2, scan=random.Random(7).randbytes(20_000).hex())])
+        assert store.events() == []

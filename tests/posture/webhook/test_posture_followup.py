@@ -28,7 +28,8 @@ from gateway.posture.event import Event
 from gateway.posture.finding import Finding
 from gateway.posture.scan import Scan, ScanResult
 from gateway.posture.watching import Clock
-from gateway.posture.webhook.followup import Patience, Read
+from gateway.posture.webhook.followup import Patience
+from gateway.posture.webhook.lease import Read
 from gateway.posture.webhook.service import Means
 from gateway.posture.webhook.told import told
 

@@ -11,6 +11,7 @@ from fakes import eventually
 
 from gateway.errors import PostureStoreError
 from gateway.posture.event import Event
+from gateway.posture.store import ValueRefused
 from gateway.posture.webhook.inbox import Inbox, InboxFull, InboxLimits
 
 
@@ -133,3 +134,22 @@ async def test_inbox_close_with_a_store_that_hangs_fails_the_waiters(store: Gate
     await inbox.close(0.01)
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [PostureStoreError, PostureStoreError]
+
+
+async def test_inbox_value_that_the_store_refuses_costs_its_own_event_alone() -> None:
+    stored: list[str] = []
+
+    def put_events(events: Sequence[Event]) -> list[bool]:
+        if any(event.id == numbered(5).id for event in events):
+            raise ValueRefused("a value is too long")
+        stored.extend(event.id for event in events)
+        return [True] * len(events)
+
+    inbox = Inbox(put_events)
+    tasks = await begin(inbox, range(8))
+    inbox.start()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [answer for answer in answers if answer is not True] == [answers[5]]
+    assert isinstance(answers[5], PostureStoreError) and inbox.failure is None
+    assert stored == [numbered(number).id for number in range(8) if number != 5]
+    await inbox.close(1.0)

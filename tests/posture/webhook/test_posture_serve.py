@@ -25,7 +25,7 @@ from gateway.errors import PostureError, PostureStoreError, PostureUsage, Reload
 from gateway.metrics import Totals
 from gateway.posture.scan import Scan, ScanResult
 from gateway.posture.store import Store
-from gateway.posture.webhook.followup import Read
+from gateway.posture.webhook.lease import Read
 from gateway.posture.webhook.service import Hook, Means, PosturePart, Service, run
 
 SCRIPT = """
