@@ -29,7 +29,6 @@ from gateway.posture.client.manner import Manner, backoff_s
 from gateway.posture.document import encoded
 from gateway.posture.finding import Finding
 from gateway.posture.moment import iso
-from gateway.posture.severity import is_at_least
 from gateway.posture.signature import sign
 from gateway.posture.store import Notice, Store
 from gateway.posture.watching import Clock
@@ -63,7 +62,7 @@ class Notifier:
 
     def look(self) -> None:
         """Put what is new into the outbox. Blocks. Raises PostureStoreError."""
-        wanted = [finding for finding in self._store.current() if self._is_wanted(finding)]
+        wanted = self._store.current(at_least=self._notify.severity)
         fresh = {finding.fingerprint: finding for finding in wanted if finding.fingerprint not in self._offered}
         added = self._store.add_notices([(key, self._payload(finding)) for key, finding in fresh.items()])
         self._offered = {finding.fingerprint for finding in wanted}
@@ -80,9 +79,6 @@ class Notifier:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
-
-    def _is_wanted(self, finding: Finding) -> bool:
-        return is_at_least(finding.severity, self._notify.severity)
 
     def _payload(self, finding: Finding) -> Mapping[str, Any]:
         data = {key: value for key, value in finding.as_json().items() if key != "raw"}
