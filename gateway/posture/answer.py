@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from gateway.errors import OffContract
+from gateway.posture.document import encoded
 from gateway.posture.moment import read_moment
 
 MOST_ITEMS = 100_000
@@ -144,7 +143,7 @@ def _shown(value: Any) -> str:
         return "nothing"
     if isinstance(value, (dict, list)):
         return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
-    return _printable(orjson.dumps(value).decode())
+    return _printable(encoded(value).decode())
 
 
 def _printable(text: str) -> str:

@@ -261,11 +261,19 @@ def report(
 
 
 @posture_app.command("serve")
-def serve(config: ConfigFile) -> int:
+def serve(
+    config: ConfigFile,
+    format: Annotated[OutputFormat, typer.Option("--format", help="The log: for people (table), or json.")] = (
+        OutputFormat.json
+    ),
+    verbose: Annotated[bool, typer.Option("-v", help="More in the log.")] = False,
+) -> int:
     """Receive webhooks until SIGTERM; `gateway run` does so too."""
     from gateway.posture.operation import serving
 
-    return serving.serve(config)
+    return serving.serve(
+        config, "debug" if verbose else "info", "json" if format is OutputFormat.json else "console"
+    )
 
 
 @posture_app.command("actions")

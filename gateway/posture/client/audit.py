@@ -29,6 +29,8 @@ def read_report(scanuid: str, answer: Node) -> ScanResult:
     without `entries`, which are the raw of the findings. Raises OffContract."""
     info = answer["scaninfo"]
     basic = info["basic"]
+    if basic.has("scanuid") and basic.word("scanuid") != scanuid:
+        raise basic["scanuid"].off(f"{scanuid}, which was asked for")
     started_at, completed_at = basic.moment("sjtime"), basic.moment("ejtime")
     scan = Scan(
         id=scanuid, provider=PROVIDER, target=basic.text("hostip") or None,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,6 +16,7 @@ LARGE = 256 * 1024
 """Bytes from which on an answer is worked on in a thread."""
 MOST_VALUES = 5_000_000
 """Of one document. Small ones take some hundred bytes of memory for each two of the answer."""
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
 Result = TypeVar("Result")
 
 
@@ -39,7 +42,9 @@ def decode(body: bytes, redaction: Redaction) -> Any:
         raise Undecodable(f"over {MOST_VALUES} values", f"at most {MOST_VALUES}")
     try:
         decoded = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        if _LONG_NUMBER.search(body):  # over 64 bits: read as a float, and no longer what the platform said
+            decoded = json.loads(body)
+    except (ValueError, RecursionError):
         raise Undecodable("", "JSON") from None
     if opened > DEPTH and _is_deep(decoded):
         raise Undecodable(f"JSON that is nested deeper than {DEPTH} levels", f"at most {DEPTH}")

@@ -18,8 +18,10 @@ from typing import Any
 
 import orjson
 
+from gateway.posture.signature import MAX_DEPTH
+
 REDACTED = "***"
-DEPTH = 100
+DEPTH = MAX_DEPTH
 """Levels of JSON that are searched; what is nested deeper is refused."""
 _SEARCHED = 4
 """Characters from which on a secret is looked for inside longer texts; a shorter one is replaced where it is all."""
@@ -107,7 +109,7 @@ class Redaction:
         if isinstance(value, str):
             return self.text(value)
         if not isinstance(value, (list, dict)):
-            return value
+            return REDACTED if isinstance(value, (int, float)) and str(value) in self._secrets else value
         if levels == 0:
             raise ValueError(f"nested deeper than {DEPTH} levels")
         if isinstance(value, list):

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.posture.client.vulnerability import made_id
 from gateway.posture.document import MAX_ID, encoded, well_formed
 from gateway.posture.event import FINDING_EVENTS, Event
 from gateway.posture.finding import Finding, Remediation
@@ -48,7 +49,8 @@ def _finding(event: Event) -> Finding | None:
         return None
     asset = _text(raw, "affected_asset", "asset", "target", "domain") or _target(event) or ""
     return Finding(
-        _id(raw, title, asset), event.provider, event.scan, severity, title, _text(raw, "description") or "", asset,
+        _id(event.provider, raw, title, asset), event.provider, event.scan, severity, title,
+        _text(raw, "description") or "", asset,
         _port(raw.get("port")), _cves(raw), _number(raw.get("cvss_score")), _remediation(raw.get("remediation")), raw,
     )  # fmt: skip
 
@@ -59,8 +61,11 @@ def _target(event: Event) -> str | None:
     return named if named is None or len(named) <= _TARGET else None
 
 
-def _id(raw: Mapping[str, Any], title: str, asset: str) -> str:
-    """The platform's, else one that is the same for the same finding of the scan."""
+def _id(provider: str, raw: Mapping[str, Any], title: str, asset: str) -> str:
+    """The platform's, else one that is the same for the same finding of the scan: of CyperSecurity, the one that the
+    scan's results will give it."""
+    if provider == "cypersecurity":
+        return made_id(title, _cves(raw), _port(raw.get("port")))
     named = _text(raw, "id", "finding_id", "vulnerability_id")
     if named is not None and len(named) <= MAX_ID:
         return named

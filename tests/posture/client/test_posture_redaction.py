@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.posture.client.decoding import decode
 from gateway.posture.client.redaction import DEPTH, Redaction
 
 SECRET = "sk/7+Ä 'q\"&<😀%41"
@@ -172,3 +173,16 @@ def test_secret_in_a_long_text_is_starred_at_every_place(at: int) -> None:
         text = before[: len(before) - shift] + "%73k-long-key" + "." * shift + kibibyte * 300 + "sk-long"
         assert redaction.text(text) == text.replace("%73k-long-key", "***").replace("sk-long", "***")
         assert not redaction.is_free(text.encode())
+
+
+@pytest.mark.parametrize("value", [1234567890, 12345.5])
+def test_secret_that_comes_as_a_number_is_starred(value: float) -> None:
+    secret = json.dumps(value)
+    answer = {"key": value, "other": [value, 7, True]}
+    body = json.dumps(answer).encode()
+    assert decode(body, Redaction([secret])) == {"key": "***", "other": ["***", 7, True]}
+
+
+def test_whole_number_over_64_bits_stays_what_the_platform_said() -> None:
+    number = 123456789012345678901234567890
+    assert decode(b'{"n": %d, "deep": [1.5]}' % number, Redaction(["s3cret"])) == {"n": number, "deep": [1.5]}

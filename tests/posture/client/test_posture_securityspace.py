@@ -658,3 +658,10 @@ def report(**change: Any) -> Node:
         },
     }
     return Node("securityspace", "POST /saGetAuditReport.php", raw)
+
+
+def test_report_of_another_audit_is_off_the_contract() -> None:
+    info = {"basic": {"scanuid": 999, "hostip": "192.0.2.1", "sjtime": 1, "qjtime": 1, "ejtime": "2", "scantype": ""}}
+    answer = Node("securityspace", "POST /saGetAuditReport.php", {"status": 0, "scaninfo": info})
+    with pytest.raises(OffContract, match=r"scaninfo\.basic\.scanuid: got 999; expected 106, which was asked for"):
+        read_report("106", answer)

@@ -22,8 +22,10 @@ from posture.webhook.receiving import Receiving, delivery, posture_of, receiving
 
 from gateway.config.posture import Posture
 from gateway.errors import NotFound, PlatformFailed, PlatformUnreachable, PostureStoreError, RateLimited
+from gateway.posture.answer import Node
 from gateway.posture.client.ddactic import DDactic
 from gateway.posture.client.manner import Manner
+from gateway.posture.client.vulnerability import read_findings, read_scan
 from gateway.posture.event import Event
 from gateway.posture.finding import Finding
 from gateway.posture.scan import Scan, ScanResult
@@ -384,3 +386,17 @@ def test_told_late_event_leaves_a_scan_that_is_over_as_it_is() -> None:
     scan, _ = told(event, known)
     assert scan is not None
     assert (scan.status, scan.type, scan.target, scan.completed_at) == ("completed", "full", "example.com", None)
+
+
+def test_vulnerability_that_an_event_told_has_the_id_that_the_scan_will_give_it() -> None:
+    raw = {"title": "Outdated Apache", "severity": "medium", "cvss_score": 5.3, "cve_id": "CVE-2021-1234", "port": 80}
+    data = {"scan_id": "sc9", "target": "example.com", **raw}
+    event = Event("e", "cypersecurity", "vulnerability.found", None, "2026-11-21T12:00:00Z", "sc9", data)
+    answer = {
+        "id": "sc9", "target": "example.com", "type": "nmap", "status": "completed",
+        "results": {"vulnerabilities": [raw]},
+    }  # fmt: skip
+    _, (from_event,) = told(event, None)
+    node = Node("cypersecurity", "GET /scans/sc9", answer)
+    (from_scan,) = read_findings(node, read_scan(node))
+    assert from_event.id == from_scan.id
