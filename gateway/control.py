@@ -10,10 +10,11 @@ child finds in GATEWAY_CONTROL_FD::
     child -> supervisor   {"type": "ready"}                                           started, serving
                           {"type": "failed", "error": "..."}                          could not start; the child exits
                           {"type": "configured", "ok": true, "error": null}           the answer to a reload
-                          {"type": "report", "id": 7 or null, "metrics": {...}, "degraded": [{"part", "reason"}]}
+                          {"type": "report", "id": 7 or null, "metrics": {...}, "degraded": [{"part", "reason"}],
+                           "status": {...} or null}                                    null: as before
 
 `process` is `{"name": "worker-0", "index": 0, "engine_socket": path or null, "engine_secret": hexadecimal or null,
-"listener_fds": {address: fd}, "drain_on_sigterm": bool}`.
+"patches": path, "listener_fds": {address: fd}, "drain_on_sigterm": bool}`.
 
 A child lives as long as its channel: when it closes (the supervisor is gone), the child drains and exits, so that no
 orphan keeps the port. The last one also removes the folder of the engine's socket, which was the supervisor's.

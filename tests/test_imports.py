@@ -3,10 +3,10 @@
 | row | modules |
 |---|---|
 | 4 | the command line, the composition root, the processes |
-| 3 | server, admin, the embedded engine's service, posture's operations, receiver and output |
+| 3 | server, admin, the embedded engine's service, posture's operations, receiver, output, patch file |
 | 2 | what does I/O for a policy: the Protection API's client, origins, the control channel; posture's clients, store,
 assessment; never each other |
-| 2- | binding: listening sockets; pool: client connections; posture: the normal form of findings, scans, events |
+| 2- | binding: listening sockets; pool: client connections; posture: normal form, actions, remedies, signatures |
 | 1 | http <- protection <- engine: bytes in, values out; no socket, clock, logging, environment |
 | 0 | configuration, errors, metrics, logs |
 """

@@ -23,7 +23,7 @@ from gateway.errors import ConfigError, EngineError, GatewayError, ReloadError
 if TYPE_CHECKING:
     import ssl
 
-from gateway.config import Config
+    from gateway.config import Config
 
 RESTART_KEYS = ("engine.listen.address", *ENGINE_KEYS)
 """What `gateway engine` binds or connects once, at its start; and whether it serves TLS."""

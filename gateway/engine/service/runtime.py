@@ -5,7 +5,8 @@ thread, since a long list takes seconds, and taken over by one assignment betwee
 nothing: it is logged, counted, and said in `degraded`.
 
 The file of patches is looked at in the same way, by a task of its own; another one takes each patch away when its time
-is over. None of the three waits for another's file.
+is over. None of the three waits for another's file for longer
+than patches.READ_S.
 
 What the files were is noted before they are read, so that a change meanwhile is seen the next time. A list that was not
 known before it was read counts as changed once for the same reason.

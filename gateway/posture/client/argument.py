@@ -1,6 +1,7 @@
 """What SecuritySpace is asked, checked before anything is sent.
 
-The limits are the platform's own (seed 002, the input rows of each call), and those of DNS where it names none: numbers
+The limits are the platform's own (SecuritySpace's REST API Guide, the input rows of each call), and those of DNS
+where it names none: numbers
 of SRV have 16 bits (RFC 2782), a TTL 31 (RFC 2181 8). Whether a name is a valid one is left to the platform.
 """
 

@@ -1,6 +1,7 @@
 """Audits of SecuritySpace in the normal form of scans and findings.
 
-Source: seed 002 'Security Audit - Get Audit List', '- Get Audit Report'; the table 'Shapes' of the public interface.
+Source: SecuritySpace's REST API Guide 'Security Audit - Get Audit List', '- Get Audit Report'; the table 'Shapes' of
+the public interface.
 """
 
 from __future__ import annotations

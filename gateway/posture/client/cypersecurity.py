@@ -1,6 +1,7 @@
 """CyperSecurity: nmap, zap and sqlmap scans, their reports, and the account.
 
-Source: contract/posture.md "CyperSecurity"; seeds 001, whose sections the methods name. All eleven calls, typed; fields
+Source: contract/posture.md "CyperSecurity"; CyperSecurity's API Documentation, whose sections the methods name. All
+eleven calls, typed; fields
 that are not documented stay in `raw`. Beyond what each method names, a call raises PlatformUnreachable, OffContract or
 a PlatformRefused: CredentialsRefused (authentication_failed), QuotaExhausted (insufficient_quota, whatever its status),
 NotFound, InvalidCall (invalid_request; the text names the field), RateLimited (429, later than `manner.max_wait_s`),

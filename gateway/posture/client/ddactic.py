@@ -1,6 +1,7 @@
 """DDactic: what of a verified domain a flood could hit.
 
-Source: contract/posture.md "DDactic"; seeds 000, whose sections the methods name. All six calls, typed; fields that are
+Source: contract/posture.md "DDactic"; DDactic's API page, whose sections the methods name. All six calls, typed;
+fields that are
 not documented stay in `raw`. Beyond what each method names, a call raises PlatformUnreachable, OffContract or a
 PlatformRefused: CredentialsRefused (401), PermissionRefused (403; the text says which type of key is needed), NotFound
 (404), InvalidCall (400), Conflict (409), RateLimited (429, later than `manner.max_wait_s`), PlatformFailed (5xx). An

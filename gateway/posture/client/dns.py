@@ -1,6 +1,7 @@
 """DNS at SecuritySpace: the shapes of zones, records and publications, and how answers become them.
 
-Source: seed 002, the sections 'DNS: ...'. Numbers come as numbers or as text, maps as objects or as lists.
+Source: SecuritySpace's REST API Guide, the sections 'DNS: ...'. Numbers come as numbers or as text, maps as objects
+or as lists.
 """
 
 from __future__ import annotations

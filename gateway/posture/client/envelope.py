@@ -1,7 +1,7 @@
 """The error envelope of DDactic and CyperSecurity, and the exception that each of its errors is.
 
 `{"error": {"code": "...", "message": "...", "details": {...}}}`, with the statuses and codes of their documents
-(contract/posture.md; seeds 000 "Error Handling", 001 "Error Handling").
+(contract/posture.md; "Error Handling" in the pages of both).
 """
 
 from __future__ import annotations

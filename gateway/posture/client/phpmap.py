@@ -1,5 +1,6 @@
 """Maps as SecuritySpace writes them: PHP makes an object of one, but a list where its keys are 0, 1, ..., and `[]`
-where it is empty (contract/posture.md 'For all three'; seed 002, whose schemas call them objects)."""
+where it is empty (contract/posture.md 'For all three'; SecuritySpace's REST API Guide, whose schemas call them
+objects)."""
 
 from __future__ import annotations
 

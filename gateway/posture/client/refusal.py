@@ -1,6 +1,7 @@
 """What SecuritySpace says when it refuses: `{"status": <not 0>, "error": "<word>"}` with HTTP status 200.
 
-Source: seed 002, 'API Error Indicators' and the error rows of each call. `status` is a number in its schemas and a text
+Source: SecuritySpace's REST API Guide, 'API Error Indicators' and the error rows of each call. `status` is a number
+in its schemas and a text
 in its examples. The document copied some sentences from a neighbour's row, so that the words here are our own; they
 name the parameter that is meant.
 """

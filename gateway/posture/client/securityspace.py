@@ -4,7 +4,8 @@
         for audit in await securityspace.audits():
             ...
 
-Source: seed 002 'REST API Guide', and contract/posture.md 'SecuritySpace' for what it leaves open. Every call is a POST
+Source: SecuritySpace's REST API Guide, and contract/posture.md 'SecuritySpace' for what it leaves open. Every call
+is a POST
 of a form over TLS, with a session token that is fetched by the first call and renewed when the platform says that it
 has expired; the call that it was said to is then repeated once, whatever it does: it was refused before it was taken.
 

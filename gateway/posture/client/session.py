@@ -6,7 +6,7 @@ to do so starts the task, the others find it under way or done. A wrong user or 
 further log-in is tried, which could lock the account. The token is in memory alone, and is `***` from the moment that
 it is known.
 
-Source: seed 002 'Authentication (auth.php)'; tokens are good for 24 hours.
+Source: SecuritySpace's REST API Guide 'Authentication (auth.php)'; tokens are good for 24 hours.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from gateway.posture.operation.desk import Desk
 from gateway.posture.operation.starting import webhook_url
 
 SCAN_EVENTS = ("scan.started", "scan.completed", "scan.failed", "vulnerability.found", "critical.finding")
-EVENTS = (*SCAN_EVENTS, "payment.success", "payment.failed", "trial.expiring")
 
 
 async def webhooks(desk: Desk) -> dict[str, Any]:

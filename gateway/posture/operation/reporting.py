@@ -22,7 +22,6 @@ FORMATS = {
     "securityspace": ("json",),
     "embedded": ("json",),
 }
-TYPES = ("executive", "technical", "full")
 
 Fetch = Callable[[Desk, str, str, str, float], Awaitable[bytes]]
 """(desk, scan, format, type, seconds to wait) -> the report."""

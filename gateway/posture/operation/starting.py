@@ -27,7 +27,7 @@ _LISTED_WITHIN_S = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to start. type: None = the provider's default; options: CyperSecurity's; the others are named in OPTIONS."""
+    """What to start. type: None = the provider's default; options: CyperSecurity's; _OPTIONS names the others."""
 
     target: str
     type: str | None = None
@@ -142,7 +142,7 @@ def _is_for(scan: Scan, address: str | None) -> bool:
 
 
 def _covers(pattern: str, address: str) -> bool:
-    """192.168.1.* and 10.1.1-2.32-63 cover an address octet by octet (seed 002, saRunAudit)."""
+    """192.168.1.* and 10.1.1-2.32-63 cover an address octet by octet (SecuritySpace's REST API Guide, saRunAudit)."""
     parts, octets = pattern.split("."), address.split(".")
     if pattern == address:
         return True

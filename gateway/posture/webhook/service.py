@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvloop
-from pydantic import BaseModel, SecretStr
 
 from gateway import logs
 from gateway.binding import bound_socket, inode_of, remove_socket_file
@@ -301,15 +300,7 @@ def terms_of(posture: Posture) -> Terms:
         signed = getattr(webhooks, provider, None)
         if signed is not None and signed.secret is not None:
             secrets[provider] = signed.secret.get_secret_value()
-    return Terms(secrets, Redaction(_secrets(posture)))
-
-
-def _secrets(value: object) -> list[str]:
-    if isinstance(value, SecretStr):
-        return [value.get_secret_value()]
-    if isinstance(value, BaseModel):
-        return [secret for name in type(value).model_fields for secret in _secrets(getattr(value, name))]
-    return []
+    return Terms(secrets, Redaction(posture.secrets()))
 
 
 def _refuse_restart(former: Posture, new: Posture) -> None:

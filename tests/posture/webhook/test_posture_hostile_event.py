@@ -178,7 +178,7 @@ async def test_reloads_leave_no_task_and_close_what_nobody_reads_with(tmp_path: 
         for _ in range(50):
             await world.service.reload(posture)
         await eventually(lambda: len(closed) == 49, "all but the first and the last to be closed")
-        assert len(world.service._tasks) == before + 1
+        await eventually(lambda: len(world.service._tasks) == before + 1, "one task to wait for the reading")
         platform.gate.set()
         await eventually(lambda: len(closed) == 50, "the first to be closed after its reading")
         await eventually(lambda: len(world.service._tasks) == before, "no task to be left")
