@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import signal
 import socket
 import ssl
 import traceback
@@ -27,6 +28,11 @@ import trustme
 import uvloop
 from fakes import Client, RecordingOrigin, RecordingProtection, Response, eventually, stop_servers
 from hypothesis import settings
+
+# A shell that starts the tests in the background has SIGINT ignored, and so would every process that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 settings.register_profile("gateway", deadline=None)  # a busy machine is no failure
 settings.load_profile("gateway")
