@@ -24,6 +24,7 @@ from gateway.posture.answer import Node
 from gateway.posture.client.caller import Call, Caller
 from gateway.posture.client.manner import Manner
 from gateway.posture.client.vulnerability import PROVIDER, read_findings, read_identifier, read_scan
+from gateway.posture.document import MAX_ID
 from gateway.posture.scan import Scan, ScanResult
 from gateway.posture.watching import Clock, Watcher
 
@@ -44,7 +45,6 @@ _MOST_SCANS = 1_000_000
 """Of one listing: an account has fewer, and a platform that always has one more page must not keep us for ever."""
 _TEXT_CHARACTERS = 2048
 _MAIL_CHARACTERS = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
-_ID_CHARACTERS = 200
 _SHOWN = 60
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1035 2.3.1
 _MAIL = re.compile(rf"[^@\s,;<>()\"]{{1,64}}@{_LABEL}(?:\.{_LABEL})*")
@@ -267,7 +267,7 @@ class CyperSecurity:
     def _of(self, method: str, template: str, field: str, value: object, body: Any = None) -> Call:
         """A call about one thing; its id is one segment of the path, whatever it holds."""
         name = f"{method} {template.format('{' + field + '}')}"
-        self._check_text(name, field, value, most=_ID_CHARACTERS)
+        self._check_text(name, field, value, most=MAX_ID)
         if value in (".", ".."):  # steps of a path, in every notation (RFC 3986 5.2.4)
             raise self._usage(name, field, value, "an id")
         return Call(method, template.format(quote(str(value), safe="")), is_read=method == "GET", json=body)

@@ -21,6 +21,7 @@ from gateway.posture.client.caller import Call, Caller, Reply
 from gateway.posture.client.decoding import aside
 from gateway.posture.client.envelope import read_refusal
 from gateway.posture.client.manner import Manner
+from gateway.posture.document import MAX_ID
 from gateway.posture.domain import Domain, Verification
 from gateway.posture.finding import Finding, Remediation
 from gateway.posture.scan import Counts, Scan, read_status
@@ -36,7 +37,6 @@ PAGE = 100
 """Most domains of one answer ("List all verified domains")."""
 _MOST_DOMAINS = 1_000_000
 """Of one listing: an account has fewer, and a platform that always has one more page must not keep us for ever."""
-_ID_CHARACTERS = 200
 _NAME_CHARACTERS = 253  # RFC 1035 2.3.4
 _URL_CHARACTERS = 2048
 _SHOWN = 60
@@ -132,7 +132,7 @@ class DDactic:
         self.check_scan(type=type, webhook_url=webhook_url)
         body = {"domain_id": domain_id, "type": type}
         call = Call("POST", "/scans", is_read=False, json=body)
-        _check_text(call.name, "domain_id", domain_id, _ID_CHARACTERS)
+        _check_text(call.name, "domain_id", domain_id, MAX_ID)
         if webhook_url is not None:
             body["webhook_url"] = webhook_url
         return _scan(await self.caller.json(call), type)
@@ -294,8 +294,8 @@ def _identifier(node: Node, key: str) -> str:
 def _reading(template: str, scan_id: str, **query: str) -> Call:
     """A GET of something of a scan; the id is one segment of the path, whatever it holds."""
     name = f"GET {template.format('{scan_id}')}"
-    if not isinstance(scan_id, str) or not 0 < len(scan_id) <= _ID_CHARACTERS or not scan_id.isprintable():
-        raise _usage(name, "scan_id", scan_id, f"1 to {_ID_CHARACTERS} printable characters")
+    if not isinstance(scan_id, str) or not 0 < len(scan_id) <= MAX_ID or not scan_id.isprintable():
+        raise _usage(name, "scan_id", scan_id, f"1 to {MAX_ID} printable characters")
     if scan_id in (".", ".."):  # steps of a path in every notation (RFC 3986 5.2.4)
         raise _usage(name, "scan_id", scan_id, "an id")
     return Call("GET", template.format(quote(scan_id, safe="")), is_read=True, query=query)

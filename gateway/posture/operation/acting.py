@@ -1,8 +1,8 @@
 """The loop from findings to the engine: what is open is planned, written to the file that engines read, and recorded.
 
 One round after another, by whoever runs it; nothing here waits. A round in which nothing can be different reads one row
-of the store and the state of the file. One that fails changes nothing, says so once, and
-the next one tries again: patches that are in force end by themselves, in the engine.
+of the store and the state of the file. One that fails changes nothing, says so once, and the next one tries again:
+patches that are in force end by themselves, in the engine.
 """
 
 from __future__ import annotations

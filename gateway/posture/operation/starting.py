@@ -11,6 +11,7 @@ from typing import Any
 from gateway.config.access import load_sites
 from gateway.errors import PlatformError, PostureUsage, WaitExpired
 from gateway.posture.operation.desk import Desk
+from gateway.posture.operation.domain import canonical
 from gateway.posture.operation.waiting import wait_until
 from gateway.posture.scan import Scan
 
@@ -82,15 +83,15 @@ async def _start_ddactic(desk: Desk, wanted: Wanted) -> tuple[Scan, tuple[str, .
     client.check_scan(type=wanted.type, webhook_url=url)  # before the domains are asked for
     domain_id, name = wanted.target, None
     if not wanted.target.startswith("dom_"):
-        domain_id, name = await _domain_id(desk, wanted.target), wanted.target.lower().rstrip(".")
+        domain_id, name = await _domain_id(desk, wanted.target), canonical(wanted.target)
     scan = await client.start_scan(domain_id, type=wanted.type, webhook_url=url)
     return replace(scan, target=scan.target or name, type=scan.type or wanted.type), ()
 
 
 async def _domain_id(desk: Desk, name: str) -> str:
-    wanted = name.lower().rstrip(".")
+    wanted = canonical(name)
     async for domain in desk.ddactic.domains():
-        if domain.name.lower().rstrip(".") == wanted:
+        if canonical(domain.name) == wanted:
             return domain.id
     raise PlatformError("ddactic", "GET /domains", f"no domain {name[:80]!r}; add it: gateway posture domains add")
 
