@@ -39,6 +39,8 @@ GatewayError
 │   │       ├── QuotaExhausted       what was paid for is used up
 │   │       └── PlatformFailed       its own fault
 │   ├── PostureStoreError        the store cannot be opened, read or written
+│   │   └── ValueRefused         it works, and does not take this value
+│   ├── InboxFull                as many webhook events wait for the store as may
 │   ├── ScanFailed               a scan ended without a result
 │   ├── WaitExpired              what was waited for did not happen in time
 │   └── OnboardingStopped        a step of onboarding cannot be done; the text says what to do
@@ -268,6 +270,14 @@ class PlatformFailed(PlatformRefused):
 
 class PostureStoreError(PostureError):
     """The store of findings cannot be opened, read or written."""
+
+
+class ValueRefused(PostureStoreError):
+    """The store works, and does not take this value: again would be the same."""
+
+
+class InboxFull(PostureError):
+    """As many events wait for the store as may; the platform should send again later."""
 
 
 class ScanFailed(PostureError):

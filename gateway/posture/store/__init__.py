@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.posture.store.failure import ValueRefused
 from gateway.posture.store.outbox import Notice
 from gateway.posture.store.series import State
 from gateway.posture.store.store import Store
 
-__all__ = ["Notice", "State", "Store", "ValueRefused"]
+__all__ = ["Notice", "State", "Store"]

@@ -7,13 +7,8 @@ import sqlite3
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from gateway.errors import PostureStoreError
+from gateway.errors import PostureStoreError, ValueRefused
 from gateway.posture.store.address import Address
-
-
-class ValueRefused(PostureStoreError):
-    """The store works, and does not take this value: again would be the same."""
-
 
 # By primary result code (https://www.sqlite.org/rescode.html).
 _SQLITE = {

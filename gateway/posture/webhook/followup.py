@@ -21,13 +21,20 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gateway import logs
-from gateway.errors import PlatformFailed, PlatformUnreachable, PostureError, PostureStoreError, RateLimited
+from gateway.errors import (
+    PlatformFailed,
+    PlatformUnreachable,
+    PostureError,
+    PostureStoreError,
+    RateLimited,
+    ValueRefused,
+)
 from gateway.posture.client.manner import Manner, backoff_s
 from gateway.posture.document import MAX_ID, shown
 from gateway.posture.event import Event
 from gateway.posture.finding import Finding
 from gateway.posture.scan import ScanResult
-from gateway.posture.store import Store, ValueRefused
+from gateway.posture.store import Store
 from gateway.posture.watching import Clock
 from gateway.posture.webhook.lease import Read
 from gateway.posture.webhook.told import told

@@ -16,15 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from gateway import logs
-from gateway.errors import PostureError, PostureStoreError
+from gateway.errors import InboxFull, PostureStoreError, ValueRefused
 from gateway.posture.event import Event
-from gateway.posture.store import ValueRefused
 
 log = logs.get("posture.inbox")
-
-
-class InboxFull(PostureError):
-    """As many events wait for the store as may; the platform should send again later."""
 
 
 @dataclass(frozen=True, slots=True)

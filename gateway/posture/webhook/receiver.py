@@ -25,7 +25,7 @@ from typing import Any
 from aiohttp import http_parser, web
 
 from gateway import logs
-from gateway.errors import PostureError, PostureStoreError
+from gateway.errors import InboxFull, PostureError, PostureStoreError
 from gateway.metrics import Metrics
 from gateway.posture.client.redaction import Redaction
 from gateway.posture.event import Event
@@ -34,7 +34,7 @@ from gateway.posture.signature import cypersecurity_is_valid, ddactic_is_valid, 
 from gateway.posture.watching import Clock
 from gateway.posture.webhook.connection import HEADERS, RETRY_AFTER_S, Busy, Connection
 from gateway.posture.webhook.delivery import read_delivery
-from gateway.posture.webhook.inbox import Inbox, InboxFull
+from gateway.posture.webhook.inbox import Inbox
 
 MAX_BODY_BYTES = 1024 * 1024
 _OFF_LOOP_BYTES = 4 * 1024

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from posture.store.postgresql_server import PostgresqlServer
 from posture.store.sample import AT, LATER, a_finding, a_scan, an_event
 
-from gateway.errors import PostureStoreError
+from gateway.errors import PostureStoreError, ValueRefused
 from gateway.posture.document import MAX_ID
 from gateway.posture.finding import Remediation
 from gateway.posture.scan import Counts
-from gateway.posture.store import Notice, Store, ValueRefused
+from gateway.posture.store import Notice, Store
 
 RAW = {
     "z": 1,

@@ -233,7 +233,9 @@ async def test_followup_unhandled_events_read_after_a_restart_and_attempts_go_on
     waits = Means(platform.means().reading, PATIENCE, clock=Clock(sleep=forever))
     async with receiving(posture, waits) as world:
         assert await world.deliver(payload()) == 204
-        await eventually(lambda: world.service._followup._pending, "the back-off")  # type: ignore[union-attr]
+        followup = world.service._followup
+        assert followup is not None
+        await eventually(lambda: platform.calls and followup._pending, "the back-off")  # before a reading, too, it waits
     platform.faults.extend([UNREACHABLE, UNREACHABLE])
     async with receiving(posture, platform.means()) as world:
         await handled(world)

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 from fakes import eventually
 
-from gateway.errors import PostureStoreError
+from gateway.errors import InboxFull, PostureStoreError, ValueRefused
 from gateway.posture.event import Event
-from gateway.posture.store import ValueRefused
-from gateway.posture.webhook.inbox import Inbox, InboxFull, InboxLimits
+from gateway.posture.webhook.inbox import Inbox, InboxLimits
 
 
 def numbered(number: int) -> Event:
