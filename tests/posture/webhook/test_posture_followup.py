@@ -235,7 +235,7 @@ async def test_followup_unhandled_events_read_after_a_restart_and_attempts_go_on
         assert await world.deliver(payload()) == 204
         followup = world.service._followup
         assert followup is not None
-        await eventually(lambda: platform.calls and followup._pending, "the back-off")  # before a reading, too, it waits
+        await eventually(lambda: platform.calls and followup._pending, "the back-off")
     platform.faults.extend([UNREACHABLE, UNREACHABLE])
     async with receiving(posture, platform.means()) as world:
         await handled(world)
